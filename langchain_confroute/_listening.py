@@ -1,0 +1,62 @@
+"""Hearing what a model's run shows and how it ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessageChunk
+
+
+class Listener(BaseCallbackHandler):
+    """Hears whether a model's run has shown anything, and whether it ended well.
+
+    A model that is merely invoked streams all the same where LangGraph or `astream_events` wants its tokens.
+    Once one of them is out, no other model may begin anew.
+
+    Attributes:
+        shown: Whether anything was shown.
+        answered: Whether the model ended well.
+        error: What the model raised, if anything.
+    """
+
+    run_inline = True  # at once and in order, in async runs too
+
+    def __init__(self) -> None:
+        self.shown = False
+        self.answered = False
+        self.error: BaseException | None = None
+
+    def on_llm_new_token(self, token: Any, *, chunk: Any = None, **kwargs: Any) -> None:
+        """Note that something was shown, if the chunk says anything."""
+        self.shown = self.shown or bool(token) or says_something(getattr(chunk, "message", None))
+
+    def on_stream_event(self, event: Any, **kwargs: Any) -> None:
+        """Note that something was shown, in the protocol of ``version="v3"``."""
+        self.shown = self.shown or event.get("event") == "content-block-delta"
+
+    def on_llm_end(self, response: Any, **kwargs: Any) -> None:
+        """Note the end."""
+        self.answered = True
+
+    def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
+        """Note the error."""
+        self.error = error
+
+
+class CutOff:
+    """Stands for a reply that broke off after its first token, so that nothing else is tried.
+
+    Attributes:
+        error: Why it broke off.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def says_something(chunk: Any) -> bool:
+    """Whether a chunk of a reply has text, content or a piece of a tool call."""
+    if isinstance(chunk, AIMessageChunk):
+        return bool(str(chunk.text) or chunk.tool_call_chunks or chunk.content)
+    return chunk is not None

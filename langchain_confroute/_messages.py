@@ -1,0 +1,118 @@
+"""LangChain's messages and the core's, each into the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    merge_message_runs,
+)
+
+from confroute.decision import Message, Role, RouteDecision, RouteRequest, Sample, ToolCall, Usage
+from confroute.execution.replies import token_logprobs
+from confroute.execution.thread import DECISION_KEY, Stamp, is_pinned
+from confroute.execution.thread import sticky_decision as sticky_in
+
+_ROLES: Mapping[str, Role] = {"system": "system", "human": "user", "ai": "assistant", "tool": "tool"}
+_IMAGE_BLOCKS = frozenset({"image", "image_url", "input_image"})
+
+
+def to_request(messages: Sequence[BaseMessage], *, tools: Iterable[Any] = ()) -> RouteRequest:
+    """Describe LangChain messages as a request; private where an earlier answer of the thread was."""
+    return RouteRequest(
+        messages=tuple(_to_message(message) for message in messages),
+        tools=tuple(_tool_name(tool) for tool in tools),
+        private=is_pinned(stamp_of(message) for message in messages),
+    )
+
+
+def sticky_decision(messages: Sequence[BaseMessage]) -> RouteDecision | None:
+    """Return the decision that a tool loop goes on with; see `confroute.execution.thread`."""
+    return sticky_in([(role_of(message), stamp_of(message)) for message in messages])
+
+
+def role_of(message: BaseMessage) -> Role:
+    """Return who speaks."""
+    return _ROLES.get(message.type, "user")
+
+
+def stamp_of(message: BaseMessage) -> Stamp:
+    """Return the decision on a message as plain JSON data."""
+    stamp: Stamp = message.response_metadata.get(DECISION_KEY)
+    return stamp
+
+
+def _to_message(message: BaseMessage) -> Message:
+    blocks = message.content if isinstance(message.content, list) else []
+    has_images = any(isinstance(block, dict) and block.get("type") in _IMAGE_BLOCKS for block in blocks)
+    return Message(role_of(message), str(message.text), has_images)
+
+
+def _tool_name(tool: Any) -> str:
+    if isinstance(tool, Mapping):
+        return str(tool.get("name") or tool.get("function", {}).get("name") or tool.get("type", ""))
+    return str(getattr(tool, "name", None) or getattr(tool, "__name__", tool))
+
+
+def append(messages: Sequence[BaseMessage], extra: Sequence[Message]) -> list[BaseMessage]:
+    """Append what a probe asks, as part of the last turn where the same speaker goes on.
+
+    Strict chat templates refuse two human turns in a row.
+    """
+    if not extra:
+        return list(messages)
+    added = [_from_message(message) for message in extra]
+    return [*messages[:-1], *merge_message_runs([*messages[-1:], *added])]
+
+
+def _from_message(message: Message) -> BaseMessage:
+    if message.role == "system":
+        return SystemMessage(message.text)
+    if message.role == "assistant":
+        return AIMessage(message.text)
+    return HumanMessage(message.text)
+
+
+def to_sample(message: BaseMessage | str, *, usage: Usage | None = None) -> Sample:
+    """Describe a model's reply as a sample, with log-probabilities where the provider gave them."""
+    if not isinstance(message, BaseMessage):
+        return Sample(str(message), usage=usage, raw=message)
+    calls = message.tool_calls if isinstance(message, AIMessage) else []
+    logprobs = token_logprobs(message.response_metadata.get("logprobs"))
+    return Sample(
+        text=str(message.text),
+        tool_calls=tuple(ToolCall(call["name"], call["args"]) for call in calls),
+        logprob=sum(logprobs) if logprobs else None,
+        n_tokens=len(logprobs) or None,
+        usage=usage if usage is not None else usage_of(message),
+        model=model_name(message),
+        raw=message,
+    )
+
+
+def usage_of(message: BaseMessage) -> Usage | None:
+    """Return the tokens that the provider counted for a reply; None where it did not."""
+    counted = message.usage_metadata if isinstance(message, AIMessage) else None
+    if counted is None:
+        return None
+    return Usage(input_tokens=counted["input_tokens"], output_tokens=counted["output_tokens"])
+
+
+def model_name(message: BaseMessage) -> str:
+    """Return the name of the model that wrote a reply; empty where the provider does not tell."""
+    told = message.response_metadata
+    return str(told.get("model_name") or told.get("model") or "")
+
+
+MessageT = TypeVar("MessageT", bound=BaseMessage)
+
+
+def stamp(message: MessageT, decision: RouteDecision) -> MessageT:
+    """Return a copy of the message with the decision in its ``response_metadata``."""
+    metadata = {**message.response_metadata, DECISION_KEY: decision.to_dict()}
+    return message.model_copy(update={"response_metadata": metadata})

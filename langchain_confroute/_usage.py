@@ -1,0 +1,46 @@
+"""What a LangChain call cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.runnables import Runnable, RunnableBinding
+
+from confroute.decision import Usage
+from confroute.prices import is_on_this_machine, with_price
+from langchain_confroute._messages import model_name, usage_of
+
+_URL_FIELDS = ("base_url", "openai_api_base")
+
+
+def chat_model_of(runnable: Runnable[Any, Any]) -> BaseChatModel | None:
+    """Return the chat model under any number of bindings; None if there is none."""
+    while isinstance(runnable, RunnableBinding):
+        runnable = runnable.bound
+    return runnable if isinstance(runnable, BaseChatModel) else None
+
+
+def name_of(model: BaseChatModel) -> str:
+    """Return the name of a chat model as its traces carry it."""
+    return str(model._get_ls_params().get("ls_model_name") or type(model).__name__)
+
+
+def is_local(model: BaseChatModel) -> bool:
+    """Whether calls cost no money: a model in this process, or a server on this machine."""
+    if getattr(getattr(model, "llm", None), "pipeline", None) is not None:
+        return True
+    urls = [str(url) for field in _URL_FIELDS if (url := getattr(model, field, None))]
+    if not urls:
+        return model._get_ls_params().get("ls_provider") == "ollama"
+    return is_on_this_machine(urls)
+
+
+def priced_usage(message: BaseMessage, model: BaseChatModel | None) -> Usage | None:
+    """Return tokens and dollars of a reply; dollars stay unknown where the model's price is."""
+    usage = usage_of(message) if isinstance(message, AIMessage) else None
+    if usage is None or model is None:
+        return usage
+    provider = model._get_ls_params().get("ls_provider")
+    return with_price(usage, model_name(message) or name_of(model), provider, local=is_local(model))

@@ -1,0 +1,324 @@
+"""`ChatConfRoute`: two chat models behind one, each question answered by the right one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any, Self, cast
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
+from langchain_core.runnables.config import ensure_config, merge_configs
+from langchain_core.tools import BaseTool
+from pydantic import Field, SkipValidation, field_validator, model_validator
+
+from confroute.decision import Router
+from confroute.execution.accounts import SpendCap, Stats
+from confroute.execution.execution import Execution, OnError
+from confroute.execution.log import DecisionLog
+from langchain_confroute._generating import Generating
+from langchain_confroute._messages import sticky_decision, to_request
+from langchain_confroute._routing import Call, Routing
+from langchain_confroute._sides import Executions, most_tokens
+from langchain_confroute._usage import chat_model_of
+from langchain_confroute.runnables import RunnableConfRoute, checked_router
+from langchain_confroute.sampling import LangChainSampler
+
+_FOR_BOTH = ("cache", "disable_streaming", "output_version")
+"""Fields of any chat model that, set on the pair, hold for both models."""
+
+
+class ChatConfRoute(BaseChatModel):
+    """A chat model that lets an edge model answer while it is sure, and a cloud model otherwise.
+
+    It stands wherever a chat model stands. The decision rides on the answer, in
+    ``response_metadata["confroute"]`` (in a stream: on the first chunk), and in the metadata of the run of
+    the model that answered. What was sampled to decide is traced under the tag ``confroute:sample`` and
+    never shown as reply text.
+
+    Args:
+        edge: The cheap model, which is also the one that is sampled.
+        cloud: The strong model.
+        router: Decides; for instance ``EntropyRouter()``, which needs no training.
+        on_error: Where a question goes when the router or its samples fail: ``"cloud"``, ``"edge"`` or
+            ``"raise"``.
+        edge_timeout: Seconds until the edge's first token (and for its samples); None for no limit.
+        cloud_timeout: Seconds until the cloud's first token; None for no limit.
+        breaker_server_errors: Server errors in a row after which a model is not asked for a while. One
+            time-out or refused connection is enough.
+        breaker_reset_after: Seconds of that while.
+        cap: What this object may spend; when it is spent, the edge answers.
+        log: Where decisions are logged; nowhere by default.
+
+    Example:
+        ```python
+        from confroute import EntropyRouter
+        from langchain_confroute import ChatConfRoute
+        from langchain_ollama import ChatOllama
+        from langchain_openai import ChatOpenAI
+
+        llm = ChatConfRoute(
+            edge=ChatOllama(model="qwen2.5:1.5b"),
+            cloud=ChatOpenAI(model="gpt-5"),
+            router=EntropyRouter(probe="brief"),
+        )
+        reply = llm.invoke("Who wrote Effi Briest?")
+        print(reply.text, reply.response_metadata["confroute"]["reason"])
+        ```
+    """
+
+    edge: SkipValidation[Runnable[Any, Any]]
+    cloud: SkipValidation[Runnable[Any, Any]]
+    router: SkipValidation[Router]
+    on_error: OnError = "cloud"
+    edge_timeout: float | None = None
+    cloud_timeout: float | None = None
+    breaker_server_errors: int = 3
+    breaker_reset_after: float = 30.0
+    cap: SkipValidation[SpendCap | None] = None
+    log: SkipValidation[DecisionLog | None] = None
+    model: str = Field(default="confroute", description="Name of the pair, for traces.")
+    executions: SkipValidation[Executions] = Field(
+        default_factory=Executions, exclude=True, repr=False, description="Accounts and breakers, for copies."
+    )
+
+    @field_validator("router")
+    @classmethod
+    def _is_router(cls, router: Any) -> Any:
+        return checked_router(router)
+
+    @model_validator(mode="after")
+    def _can_be_carried_out(self) -> Self:
+        _ = self._execution
+        return self
+
+    @property
+    def stats(self) -> Stats:
+        """What this object has done so far: calls, cloud share, fallbacks, tokens, money spent and saved."""
+        return self.executions.counters.stats
+
+    @property
+    def _execution(self) -> Execution:
+        return self.executions.get(
+            self.edge,
+            self.cloud,
+            on_error=self.on_error,
+            edge_timeout=self.edge_timeout,
+            cloud_timeout=self.cloud_timeout,
+            server_errors=self.breaker_server_errors,
+            reset_after=self.breaker_reset_after,
+            cap=self.cap,
+            log=self.log,
+        )
+
+    @property
+    def _llm_type(self) -> str:
+        return "confroute"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        sides = {side: _identity(getattr(self, side)) for side in ("edge", "cloud")}
+        return {
+            **sides,
+            "router": type(self.router).__name__,
+            "threshold": getattr(self.router, "threshold", None),
+        }
+
+    def invoke(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Answer with the model that the router chooses."""
+        call = self._call(input, _with_stop(stop, kwargs))
+        return cast("AIMessage", self._routing().invoke(call, self._configured(config)))
+
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Answer with the model that the router chooses."""
+        call = self._call(input, _with_stop(stop, kwargs))
+        return cast("AIMessage", await self._routing().ainvoke(call, self._configured(config)))
+
+    def stream(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[AIMessageChunk]:
+        """Answer with the model that the router chooses, chunk by chunk."""
+        call = self._call(input, _with_stop(stop, kwargs))
+        return self._routing().stream(call, self._configured(config))
+
+    def astream(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        """Answer with the model that the router chooses, chunk by chunk."""
+        call = self._call(input, _with_stop(stop, kwargs))
+        return self._routing().astream(call, self._configured(config))
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Bind tools to both models; see `BaseChatModel.bind_tools`.
+
+        Raises:
+            NotImplementedError: If one of the two models cannot call tools.
+        """
+        if tool_choice is not None:
+            kwargs["tool_choice"] = tool_choice
+        sides = {side: getattr(self, side).bind_tools(tools, **kwargs) for side in ("edge", "cloud")}
+        return self.model_copy(update=sides).bind()
+
+    def with_structured_output(
+        self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Route between both models' own ways to structured output; see `BaseChatModel`.
+
+        The decision is on ``raw`` where `include_raw` is set, and in the trace in any case.
+        """
+        edge, cloud = (
+            side.with_structured_output(schema, include_raw=include_raw, **kwargs)  # type: ignore[attr-defined]  # a chat model, bound or not
+            for side in self._sides()
+        )
+        return RunnableConfRoute(
+            edge=edge,
+            cloud=cloud,
+            router=self.router,
+            sampler=self.edge,
+            name=self.get_name(),
+            _execution=self._execution,
+            _rate_limiter=self.rate_limiter,
+        )
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return self._generating(messages, stop, run_manager, kwargs).generate()
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return await self._generating(messages, stop, run_manager, kwargs).agenerate()
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        yield from self._generating(messages, stop, run_manager, kwargs).stream()
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        async for chunk in self._generating(messages, stop, run_manager, kwargs).astream():
+            yield chunk
+
+    def _generating(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        run: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None,
+        kwargs: dict[str, Any],
+    ) -> Generating:
+        return Generating(self._routing(), self._call(messages, kwargs), stop, run)
+
+    def _routing(self) -> Routing:
+        edge, cloud = self._sides()
+        return Routing(edge, cloud, self.router, self._execution, self.get_name(), self.rate_limiter)
+
+    def _sides(self) -> list[Runnable[Any, Any]]:
+        """Return both models, with the fields that were set here for both."""
+        defaults = BaseChatModel.model_fields
+        told = {name: getattr(self, name) for name in _FOR_BOTH}
+        told = {name: value for name, value in told.items() if value != defaults[name].get_default()}
+        return [_with_fields(side, told) if told else side for side in (self.edge, self.cloud)]
+
+    def _call(self, model_input: LanguageModelInput, kwargs: dict[str, Any]) -> Call:
+        messages = self._convert_input(model_input).to_messages()
+        tools = _tools(self.edge, kwargs)
+        return Call(
+            input=messages,
+            request=to_request(messages, tools=tools),
+            sampler=lambda config: LangChainSampler(self.edge, messages, config=config, kwargs=kwargs),
+            kwargs=kwargs,
+            sticky=sticky_decision(messages),
+            input_tokens=most_tokens(messages, tools),
+        )
+
+    def _configured(self, config: RunnableConfig | None) -> RunnableConfig:
+        own: RunnableConfig = {"tags": self.tags or [], "metadata": self.metadata or {}}
+        if self.callbacks is not None:
+            own["callbacks"] = self.callbacks
+        return merge_configs(own, ensure_config(config))
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        """Return what both models can do: the smaller of their limits, the capabilities that they share."""
+        models = [chat_model_of(side) for side in (self.edge, self.cloud)]
+        profiles = [model.profile if model is not None else None for model in models]
+        if not all(profiles):
+            return None
+        edge, cloud = cast("list[dict[str, Any]]", profiles)
+        merged: dict[str, Any] = {}
+        for key in edge.keys() & cloud.keys():
+            a, b = edge[key], cloud[key]
+            if isinstance(a, bool) and isinstance(b, bool):
+                merged[key] = a and b
+            elif isinstance(a, int) and isinstance(b, int):
+                merged[key] = min(a, b)
+        return cast("ModelProfile", merged)
+
+
+def _tools(edge: Runnable[Any, Any], kwargs: dict[str, Any]) -> list[Any]:
+    bound = edge.kwargs.get("tools", []) if isinstance(edge, RunnableBinding) else []
+    return [*bound, *kwargs.get("tools", [])]
+
+
+def _with_stop(stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+    return kwargs if stop is None else {**kwargs, "stop": stop}
+
+
+def _identity(side: Runnable[Any, Any]) -> Any:
+    model = chat_model_of(side)
+    return type(side).__name__ if model is None else {"type": model._llm_type, **model._identifying_params}
+
+
+def _with_fields(side: Runnable[Any, Any], fields: dict[str, Any]) -> Runnable[Any, Any]:
+    if isinstance(side, RunnableBinding):
+        return side.model_copy(update={"bound": _with_fields(side.bound, fields)})
+    return side.model_copy(update=fields) if isinstance(side, BaseChatModel) else side

@@ -1,0 +1,1 @@
+"""``confroute demo``: the whole idea on one screen."""

@@ -1,0 +1,262 @@
+"""Routing between any two Runnables, and the verdict alone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
+from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages
+from langchain_core.prompt_values import PromptValue
+from langchain_core.rate_limiters import BaseRateLimiter
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import merge_configs, patch_config
+
+from confroute.decision import Decided, RouteDecision, Router, RouteRequest, Sample, Sampler
+from confroute.errors import ConfigurationError
+from confroute.execution.accounts import SpendCap, Stats
+from confroute.execution.execution import Execution, OnError
+from confroute.execution.log import DecisionLog
+from confroute.execution.turn import Answer, Ask, adrive, drive
+from confroute.execution.turn import checked_router as checked_router  # for the other faces of this package
+from langchain_confroute._messages import to_request, to_sample
+from langchain_confroute._routing import Call, Routing, controls_of, sticky_decision
+from langchain_confroute._sides import execution_of, side_of
+from langchain_confroute._usage import chat_model_of
+from langchain_confroute.sampling import SAMPLE_CONFIG, LangChainSampler
+
+Query = Callable[[Any], Any]
+"""From a chain's input to its question: a text or messages."""
+
+_KEYS = ("messages", "question", "query", "input")
+
+
+class RunnableConfRoute(Runnable[Any, Any]):
+    """Routes between any two Runnables: chat models, whole chains, agents, retrievers.
+
+    The decision is stamped on the output where that is a message (or a dict with a message as ``raw``); for
+    other outputs it is in the custom event and in the metadata of the chosen Runnable's run.
+
+    Args:
+        edge: The edge Runnable.
+        cloud: The cloud Runnable.
+        router: Decides.
+        query: Finds the question in the input. By default the input itself where it is a text, messages or a
+            prompt, and else the first of its keys ``messages``, ``question``, ``query``, ``input``.
+        sampler: What a sampling router draws from: a chat model, or by default the edge Runnable itself.
+        on_error: Where a question goes when the router or its samples fail.
+        edge_timeout: Seconds until the edge's first output; None for no limit.
+        cloud_timeout: The same for the cloud.
+        cap: What this object may spend.
+        log: Where decisions are logged.
+        name: Name of the run.
+
+    Example:
+        ```python
+        chain = RunnableConfRoute(edge=small_rag, cloud=large_rag, router=EntropyRouter())
+        chain.invoke({"question": "Who wrote Effi Briest?"})
+        ```
+    """
+
+    def __init__(
+        self,
+        *,
+        edge: Runnable[Any, Any],
+        cloud: Runnable[Any, Any],
+        router: Router,
+        query: Query | None = None,
+        sampler: Runnable[Any, Any] | None = None,
+        on_error: OnError = "cloud",
+        edge_timeout: float | None = None,
+        cloud_timeout: float | None = None,
+        cap: SpendCap | None = None,
+        log: DecisionLog | None = None,
+        name: str | None = None,
+        _execution: Execution | None = None,
+        _rate_limiter: BaseRateLimiter | None = None,
+    ) -> None:
+        self.edge = edge
+        self.cloud = cloud
+        self.router = checked_router(router)
+        self.query = query
+        self.sampler = sampler
+        self.name = name
+        self._rate_limiter = _rate_limiter
+        self._execution = _execution or execution_of(
+            edge,
+            cloud,
+            on_error=on_error,
+            edge_timeout=edge_timeout,
+            cloud_timeout=cloud_timeout,
+            cap=cap,
+            log=log,
+        )
+
+    @property
+    def stats(self) -> Stats:
+        """What this object has done so far."""
+        return self._execution.stats
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Run the Runnable that the router chooses."""
+        return self._routing().invoke(self._call(input, kwargs), config)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Run the Runnable that the router chooses."""
+        return await self._routing().ainvoke(self._call(input, kwargs), config)
+
+    def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:
+        """Run the Runnable that the router chooses, chunk by chunk."""
+        return self._routing().stream(self._call(input, kwargs), config)
+
+    def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:
+        """Run the Runnable that the router chooses, chunk by chunk."""
+        return self._routing().astream(self._call(input, kwargs), config)
+
+    def _routing(self) -> Routing:
+        return Routing(
+            self.edge, self.cloud, self.router, self._execution, self.get_name(), self._rate_limiter
+        )
+
+    def _call(self, given: Any, kwargs: dict[str, Any]) -> Call:
+        messages = messages_of(given, self.query)
+        sampled = self.sampler if self.sampler is not None else self.edge
+
+        def sampler(config: RunnableConfig) -> Sampler:
+            if chat_model_of(sampled) is not None:
+                return LangChainSampler(sampled, messages, config=config)
+            return _RunnableSampler(sampled, given, config, kwargs)
+
+        return Call(
+            given,
+            to_request(messages),
+            sampler,
+            kwargs,
+            sticky_decision(messages),
+            drafts=self.sampler is None,
+        )
+
+
+class RunnableRouteDecision(Runnable[Any, RouteDecision]):
+    """The verdict alone: from a question to its `RouteDecision`, with nothing answered.
+
+    Args:
+        router: Decides.
+        edge: The edge chat model; needed by routers that sample.
+        query: As in `RunnableConfRoute`.
+
+    Example:
+        ```python
+        verdict = RunnableRouteDecision(router=EntropyRouter(), edge=ChatOllama(model="qwen2.5:1.5b"))
+        verdict.invoke("Who wrote Effi Briest?").route
+        ```
+    """
+
+    def __init__(
+        self, *, router: Router, edge: Runnable[Any, Any] | None = None, query: Query | None = None
+    ) -> None:
+        self.router = checked_router(router)
+        self.edge = edge
+        self.query = query
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> RouteDecision:
+        """Decide who should answer."""
+        return self._call_with_config(self._decide, input, config, **kwargs)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> RouteDecision:
+        """Decide who should answer."""
+        return await self._acall_with_config(self._adecide, input, config, **kwargs)
+
+    def _decide(
+        self, given: Any, run_manager: CallbackManagerForChainRun, config: RunnableConfig
+    ) -> RouteDecision:
+        config = patch_config(config, callbacks=run_manager.get_child())
+        messages = messages_of(given, self.query)
+
+        def ask(step: Ask) -> Decided:
+            return self.router.decide(step.request, self._sampler(messages, config))
+
+        return drive(self._steps(messages, config), ask, _verdict)
+
+    async def _adecide(
+        self, given: Any, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
+    ) -> RouteDecision:
+        config = patch_config(config, callbacks=run_manager.get_child())
+        messages = messages_of(given, self.query)
+
+        async def ask(step: Ask) -> Decided:
+            return await self.router.adecide(step.request, self._sampler(messages, config))
+
+        async def verdict(step: Answer) -> RouteDecision:
+            return _verdict(step)
+
+        return await adrive(self._steps(messages, config), ask, verdict)
+
+    def _steps(self, messages: list[BaseMessage], config: RunnableConfig) -> Any:
+        edge = side_of(self.edge if self.edge is not None else self)
+        execution = Execution(edge, side_of(self), on_error="raise")
+        return execution.turn(
+            to_request(messages), controls=controls_of(config), sticky=sticky_decision(messages), drafts=False
+        )
+
+    def _sampler(self, messages: list[BaseMessage], config: RunnableConfig) -> Sampler | None:
+        if self.edge is None:
+            return None
+        return LangChainSampler(self.edge, messages, config=config)
+
+
+class _RunnableSampler:
+    """Draws samples by running a whole chain again and again."""
+
+    def __init__(
+        self, runnable: Runnable[Any, Any], given: Any, config: RunnableConfig, kwargs: dict[str, Any]
+    ) -> None:
+        self._runnable = runnable
+        self._given = given
+        self._config = merge_configs(config, SAMPLE_CONFIG)
+        self._kwargs = kwargs
+
+    def sample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
+        self._check(settings)
+        outputs = self._runnable.batch([self._given] * n, self._config, **self._kwargs)
+        return [to_sample(output) for output in outputs]
+
+    async def asample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
+        self._check(settings)
+        outputs = await self._runnable.abatch([self._given] * n, self._config, **self._kwargs)
+        return [to_sample(output) for output in outputs]
+
+    def _check(self, settings: dict[str, Any]) -> None:
+        if settings.get("append"):
+            raise ConfigurationError(
+                "the router asks something of the edge beyond the question, which "
+                f"{self._runnable.get_name()} cannot be told: name a chat model with sampler=, or use "
+                "EntropyRouter(probe='full')"
+            )
+
+
+def messages_of(given: Any, query: Query | None = None) -> list[BaseMessage]:
+    """Find the question in the input of a Runnable, as messages.
+
+    Raises:
+        ConfigurationError: If it is not found.
+    """
+    found = query(given) if query is not None else given
+    if isinstance(found, dict):
+        found = next((found[key] for key in _KEYS if key in found), None)
+    if isinstance(found, PromptValue):
+        return found.to_messages()
+    if isinstance(found, str):
+        return [HumanMessage(found)]
+    if isinstance(found, BaseMessage):
+        return [found]
+    if isinstance(found, Sequence):
+        return convert_to_messages(found)
+    raise ConfigurationError(
+        f"no question found in an input of type {type(given).__name__}: expected a text, messages, a prompt, "
+        f"or a dict with one of the keys {', '.join(_KEYS)}. Say where it is with query="
+    )
+
+
+def _verdict(step: Answer) -> RouteDecision:
+    return step.decision

@@ -1,0 +1,180 @@
+"""LlamaIndex's messages and replies, and the core's, each into the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    CompletionResponse,
+    ImageBlock,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+)
+
+from confroute.decision import Message, Role, RouteDecision, RouteRequest
+from confroute.execution.failures import EmptyAnswerError
+from confroute.execution.thread import DECISION_KEY, Stamp, is_pinned, sticky_decision
+
+Reply = ChatResponse | CompletionResponse
+
+_ROLES: Mapping[MessageRole, Role] = {
+    MessageRole.SYSTEM: "system",
+    MessageRole.DEVELOPER: "system",
+    MessageRole.ASSISTANT: "assistant",
+    MessageRole.CHATBOT: "assistant",
+    MessageRole.MODEL: "assistant",
+    MessageRole.TOOL: "tool",
+    MessageRole.FUNCTION: "tool",
+}
+_REACT_THOUGHT = "Thought:"
+_REACT_TURNS = (
+    "Observation:",
+    "Error while parsing the output:",
+    "FAILURE: Your previous response was empty.",
+)
+"""How the turns begin that `ReActAgent` itself writes in the user's role, after an answer of the model."""
+
+
+def to_request(messages: Sequence[ChatMessage], *, tools: Iterable[str] = ()) -> RouteRequest:
+    """Describe LlamaIndex messages as a request; private where an earlier answer of the thread was."""
+    return RouteRequest(
+        messages=tuple(to_messages(messages)),
+        tools=tuple(tools),
+        private=is_pinned(stamp_of(message) for message in messages),
+    )
+
+
+def to_messages(messages: Sequence[ChatMessage]) -> list[Message]:
+    """Describe LlamaIndex messages one by one; what `ReActAgent` observes is a tool's turn, not a human's."""
+    told: list[Message] = []
+    for message in messages:
+        text = message.content or ""
+        role = _ROLES.get(message.role, "user")
+        if role == "user" and told and _is_react_turn(text, told[-1]):
+            role = "tool"
+        told.append(Message(role, text, images_in(message) > 0))
+    return told
+
+
+def _is_react_turn(text: str, before: Message) -> bool:
+    if not text.startswith(_REACT_TURNS):
+        return False
+    in_loop = before.role == "assistant" and before.text.lstrip().startswith(_REACT_THOUGHT)
+    return in_loop or before.role == "tool" or not text.startswith(_REACT_TURNS[0])
+
+
+def images_in(message: ChatMessage) -> int:
+    """Return how many images a message carries."""
+    return sum(isinstance(block, ImageBlock) for block in message.blocks)
+
+
+def stamp_of(carrier: ChatMessage | Reply) -> Stamp:
+    """Return the decision on a message or a reply as plain JSON data."""
+    stamp: Stamp = carrier.additional_kwargs.get(DECISION_KEY)
+    return stamp
+
+
+def sticky_in(messages: Sequence[ChatMessage], request: RouteRequest) -> RouteDecision | None:
+    """Return the decision that a tool loop goes on with, as far as its messages carry one."""
+    roles = [message.role for message in request.messages]
+    return sticky_decision([(role, stamp_of(m)) for role, m in zip(roles, messages, strict=True)])
+
+
+def without_stamps(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """Return the messages as the models may see them.
+
+    Completion models print ``additional_kwargs`` into their prompt, and OpenAI's client sends those of a
+    message with tool calls along.
+    """
+    return [
+        message.model_copy(
+            update={
+                "additional_kwargs": {k: v for k, v in message.additional_kwargs.items() if k != DECISION_KEY}
+            }
+        )
+        for message in messages
+    ]
+
+
+def append(messages: Sequence[ChatMessage], extra: Sequence[Message]) -> list[ChatMessage]:
+    """Append what a probe asks, as part of the last turn where the same speaker goes on.
+
+    Strict chat templates refuse two human turns in a row.
+    """
+    appended = list(messages)
+    for message in extra:
+        last = appended[-1] if appended else None
+        if last is not None and last.role.value == message.role:
+            appended[-1] = last.model_copy(update={"blocks": _continued(last, message.text)})
+        else:
+            appended.append(ChatMessage(role=message.role, content=message.text))
+    return appended
+
+
+def _continued(message: ChatMessage, text: str) -> list[Any]:
+    *before, last = message.blocks or [TextBlock(text="")]
+    if isinstance(last, TextBlock):
+        return [*before, TextBlock(text=f"{last.text}\n{text}".lstrip("\n"))]
+    return [*before, last, TextBlock(text=text)]
+
+
+ReplyT = TypeVar("ReplyT")
+
+
+def stamped(reply: ReplyT, decision: RouteDecision) -> ReplyT:
+    """Return a copy of a whole reply that carries its decision.
+
+    Raises:
+        EmptyAnswerError: If the reply has neither text nor a tool call.
+    """
+    if isinstance(reply, ChatResponse | CompletionResponse) and is_empty(reply):
+        raise EmptyAnswerError("the model gave an empty answer")
+    return stamp(reply, decision)
+
+
+def stamp(reply: ReplyT, decision: RouteDecision) -> ReplyT:
+    """Return a copy of a reply or a chunk that carries its decision; what cannot carry one is left as it is.
+
+    The message of a chat reply carries it too, since the message alone goes into an agent's memory.
+    """
+    if not isinstance(reply, ChatResponse | CompletionResponse):
+        return reply
+    update: dict[str, Any] = {
+        "additional_kwargs": {**reply.additional_kwargs, DECISION_KEY: decision.to_dict()}
+    }
+    if isinstance(reply, ChatResponse):
+        kwargs = {**reply.message.additional_kwargs, DECISION_KEY: decision.to_dict()}
+        update["message"] = reply.message.model_copy(update={"additional_kwargs": kwargs})
+    return reply.model_copy(update=update)  # type: ignore[return-value]  # a copy is of the same type
+
+
+def is_empty(reply: Reply) -> bool:
+    """Whether a whole reply has neither text nor a tool call."""
+    if isinstance(reply, CompletionResponse):
+        return not reply.text.strip()
+    if (reply.message.content or "").strip() or reply.message.additional_kwargs.get("tool_calls"):
+        return False
+    return all(isinstance(block, TextBlock | ThinkingBlock) for block in reply.message.blocks)
+
+
+def says_something(chunk: Any) -> bool:
+    """Whether a chunk of a stream brings a first token, be it of a thought."""
+    if isinstance(chunk, CompletionResponse):
+        return bool(chunk.delta or chunk.text)
+    if isinstance(chunk, ChatResponse):
+        thinks = any(isinstance(b, ThinkingBlock) and b.content for b in chunk.message.blocks)
+        return bool(chunk.delta) or thinks or not is_empty(chunk)
+    return True
+
+
+def as_chunk(reply: Any) -> Any:
+    """Return a whole reply as the only chunk of a stream."""
+    if isinstance(reply, ChatResponse):
+        return reply.model_copy(update={"delta": reply.message.content or ""})
+    if isinstance(reply, CompletionResponse):
+        return reply.model_copy(update={"delta": reply.text})
+    return reply

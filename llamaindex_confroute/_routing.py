@@ -1,0 +1,200 @@
+"""One routed call through LlamaIndex: the router chooses, one model's own method answers.
+
+The routed call is no LLM event of its own: the callbacks and events of the model that answers tell all, and
+a second pair around them would count every token twice.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from llama_index.core.llms import LLM
+
+from confroute.decision import Decided, RouteDecision, Router, RouteRequest, Usage
+from confroute.execution.execution import Execution
+from confroute.execution.failures import Failure
+from confroute.execution.streams import aopened, nothing, opened
+from confroute.execution.turn import Answer, Ask, Turn, adrive, drive
+from llamaindex_confroute._messages import as_chunk, says_something, stamp, stamped
+from llamaindex_confroute._sampling import Arguments, Copies, LlamaIndexSampler
+from llamaindex_confroute._sides import priced, usage_of
+from llamaindex_confroute._turns import TurnMemory
+from llamaindex_confroute.events import tell
+
+Stream = TypeVar("Stream", Generator[Any, None, None], AsyncGenerator[Any, None])
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call to be routed.
+
+    Attributes:
+        method: Name of the models' sync method that answers; ``a``, ``stream_`` and ``astream_`` before it
+            name the others.
+        arguments: Makes its arguments for a model.
+        request: The question, as the router sees it.
+        sticky: The decision of this turn's earlier call, in a tool loop.
+        input_tokens: The most tokens that the prompt can have.
+        sampled: The call that samples the edge where that is another one; a draft is then no reply.
+    """
+
+    method: str
+    arguments: Arguments
+    request: RouteRequest
+    sticky: RouteDecision | None = None
+    input_tokens: int | None = None
+    sampled: Call | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Routes between two models.
+
+    Attributes:
+        edge: The edge.
+        cloud: The cloud.
+        router: Decides.
+        execution: Carries decisions out.
+        copies: Copies of the edge that are sampled.
+        turns: The decisions of recent questions.
+        limiter: The rate limiter of the pair.
+    """
+
+    edge: LLM
+    cloud: LLM
+    router: Router
+    execution: Execution
+    copies: Copies
+    turns: TurnMemory
+    limiter: Any = None
+
+    def answer(self, call: Call) -> Any:
+        """Answer with one model."""
+        if self.limiter is not None:
+            self.limiter.acquire()
+
+        def reply(step: Answer) -> tuple[Answer, Any]:
+            if step.draft is not None:
+                return step, stamped(step.draft.raw, step.decision)
+            return step, stamped(self._ask(step, call, ""), step.decision)
+
+        step, answered = drive(self._turn(call), self._decide(call), reply)
+        self._tell(step, call)
+        self._settle(step, usage_of(answered))
+        return answered
+
+    async def aanswer(self, call: Call) -> Any:
+        """Answer with one model."""
+        if self.limiter is not None:
+            await self.limiter.async_acquire()
+
+        async def reply(step: Answer) -> tuple[Answer, Any]:
+            if step.draft is not None:
+                return step, stamped(step.draft.raw, step.decision)
+            return step, stamped(await self._ask(step, call, "a"), step.decision)
+
+        step, answered = await adrive(self._turn(call), self._adecide(call), reply)
+        self._tell(step, call)
+        self._settle(step, usage_of(answered))
+        return answered
+
+    def stream(self, call: Call) -> Generator[Any, None, None]:
+        """Answer with one model, chunk by chunk; it is chosen, and has said something, on return."""
+        if self.limiter is not None:
+            self.limiter.acquire()
+
+        def reply(step: Answer) -> tuple[Answer, list[Any], Iterator[Any]]:
+            if step.draft is not None:
+                return step, [as_chunk(step.draft.raw)], iter(())
+            return step, *opened(self._ask(step, call, "stream_"), says_something)
+
+        step, opening, rest = drive(self._turn(call), self._decide(call), reply)
+        self._tell(step, call)
+        return _unless_forgotten(self._flow(step, opening, rest), step)
+
+    async def astream(self, call: Call) -> AsyncGenerator[Any, None]:
+        """Answer with one model, chunk by chunk; it is chosen, and has said something, on return."""
+        if self.limiter is not None:
+            await self.limiter.async_acquire()
+
+        async def reply(step: Answer) -> tuple[Answer, list[Any], AsyncIterator[Any]]:
+            if step.draft is not None:
+                return step, [as_chunk(step.draft.raw)], nothing()
+            return step, *await aopened(await self._ask(step, call, "astream_"), says_something)
+
+        step, opening, rest = await adrive(self._turn(call), self._adecide(call), reply)
+        self._tell(step, call)
+        return _unless_forgotten(self._aflow(step, opening, rest), step)
+
+    def model(self, decision: RouteDecision) -> LLM:
+        """Return the model that a decision lets answer."""
+        return self.edge if decision.route == "edge" else self.cloud
+
+    def _ask(self, step: Answer, call: Call, prefix: str) -> Any:
+        model = self.model(step.decision)
+        return getattr(model, f"{prefix}{call.method}")(**call.arguments(model, ()))
+
+    def _turn(self, call: Call) -> Turn:
+        return self.execution.turn(
+            call.request,
+            sticky=call.sticky or self.turns.recall(call.request),
+            input_tokens=call.input_tokens,
+            drafts=call.sampled is None,
+        )
+
+    def _decide(self, call: Call) -> Any:
+        def ask(step: Ask) -> Decided:
+            return self.router.decide(step.request, self._sampler(call))
+
+        return ask
+
+    def _adecide(self, call: Call) -> Any:
+        async def ask(step: Ask) -> Decided:
+            return await self.router.adecide(step.request, self._sampler(call))
+
+        return ask
+
+    def _sampler(self, call: Call) -> LlamaIndexSampler:
+        sampled = call.sampled or call
+        return LlamaIndexSampler(self.edge, sampled.method, sampled.arguments, self.copies)
+
+    def _tell(self, step: Answer, call: Call) -> None:
+        self.turns.remember(call.request, step.decision)
+        tell(step)
+
+    def _settle(self, step: Answer, usage: Usage | None) -> None:
+        spent = step.draft.usage if step.draft is not None else priced(usage, self.model(step.decision))
+        step.receipt.done(spent)
+
+    def _flow(self, step: Answer, opening: list[Any], rest: Iterator[Any]) -> Generator[Any, None, None]:
+        usage: Usage | None = None
+        try:
+            for chunk in itertools.chain(opening, rest):
+                usage = usage_of(chunk) or usage
+                yield stamp(chunk, step.decision)
+        finally:
+            self._settle(step, usage)
+
+    async def _aflow(
+        self, step: Answer, opening: list[Any], rest: AsyncIterator[Any]
+    ) -> AsyncGenerator[Any, None]:
+        usage: Usage | None = None
+        try:
+            for chunk in opening:
+                usage = usage_of(chunk) or usage
+                yield stamp(chunk, step.decision)
+            async for chunk in rest:
+                usage = usage_of(chunk) or usage
+                yield stamp(chunk, step.decision)
+        finally:
+            self._settle(step, usage)
+
+
+def _unless_forgotten(chunks: Stream, step: Answer) -> Stream:
+    """Return a stream that is settled as if it had timed out where nobody ever reads it."""
+    weakref.finalize(chunks, step.receipt.failed, Failure.TIMEOUT).atexit = False
+    return chunks

@@ -1,0 +1,1 @@
+"""Carrying a decision out, the same for every framework."""

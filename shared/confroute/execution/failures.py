@@ -1,0 +1,64 @@
+"""What kind of failure an exception of any client is, told by its status and its name, not its package."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+from confroute.errors import ConfRouteError
+
+
+class EmptyAnswerError(ConfRouteError, RuntimeError):
+    """A model answered with neither text nor a tool call."""
+
+
+class CircuitOpenError(ConfRouteError, RuntimeError):
+    """A model failed a moment ago and is not asked again yet."""
+
+
+class Failure(Enum):
+    """Kinds of failure, as far as they are treated differently."""
+
+    TIMEOUT = "timeout"
+    REFUSED = "refused"
+    SERVER = "server"
+    TOO_LONG = "too long"
+    BAD_REQUEST = "bad request"
+    OTHER = "other"
+
+
+_TOO_LONG = re.compile(
+    r"context[ _]?(?:length|window|size)|maximum context|prompt is too long|too many tokens|"
+    r"exceeds? .{0,40}tokens",
+    re.IGNORECASE,
+)
+_BAD_REQUESTS = frozenset({400, 404, 409, 413, 415, 422})
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return what kind of failure an exception is.
+
+    Args:
+        error: Any client's exception. Its HTTP status is read from ``status_code``, also of its ``response``;
+            failing that, the names of its classes tell time-outs and refused connections.
+    """
+    status = getattr(error, "status_code", None)
+    if status is None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(status, int):
+        if status in _BAD_REQUESTS:
+            return Failure.TOO_LONG if status == 413 or _TOO_LONG.search(str(error)) else Failure.BAD_REQUEST
+        if status in (408, 504):
+            return Failure.TIMEOUT
+        return Failure.SERVER if status >= 500 else Failure.OTHER
+    names = [kind.__name__ for kind in type(error).__mro__]
+    if any("Timeout" in name for name in names):
+        return Failure.TIMEOUT
+    if any("ConnectionError" in name or name == "ConnectError" for name in names):
+        return Failure.REFUSED
+    return Failure.OTHER
+
+
+def is_control_flow(error: BaseException) -> bool:
+    """Whether an exception is no failure at all but LangGraph's way to pause or to jump."""
+    return any(kind.__name__ == "GraphBubbleUp" for kind in type(error).__mro__)

@@ -1,0 +1,56 @@
+"""Bounds and settings of models, read from what their classes have in common across frameworks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from typing import Any
+
+LENGTH_FIELDS = ("max_tokens", "num_predict", "max_output_tokens", "max_new_tokens")
+"""Names under which models keep the length of their longest reply."""
+
+_TOKENS_PER_MESSAGE = 8
+_TOKENS_PER_IMAGE = 2_000
+
+
+def most_tokens(texts: Iterable[str], *, images: int = 0, extras: Iterable[Any] = ()) -> int:
+    """Return the most tokens that a prompt can have: one per UTF-8 byte, images and extras included.
+
+    Args:
+        texts: The text of each message.
+        images: Number of images.
+        extras: What else is sent, as JSON: tools, and the tool calls of earlier answers.
+    """
+    total = sum(len(text.encode()) + _TOKENS_PER_MESSAGE for text in texts)
+    return total + images * _TOKENS_PER_IMAGE + sum(len(json.dumps(e, default=str).encode()) for e in extras)
+
+
+def longest_reply(model: object) -> int | None:
+    """Return the length that a model's replies are limited to, in tokens; None where it sets none."""
+    limits = [getattr(model, name, None) for name in LENGTH_FIELDS]
+    return next((limit for limit in limits if isinstance(limit, int) and limit > 0), None)
+
+
+def sampling_fields(
+    fields: Collection[str],
+    *,
+    temperature: float | None = None,
+    max_tokens: int | None = None,
+    logprobs: bool = False,
+    top_p: float | None = None,
+    top_k: int | None = None,
+) -> dict[str, Any]:
+    """Return how a copy of a model is set in order to sample it, as far as the model has such fields.
+
+    Args:
+        fields: Names of the model's fields.
+        temperature: Sampling temperature.
+        max_tokens: Longest sample; set under the name that the model has for it.
+        logprobs: Whether token log-probabilities are asked for.
+        top_p: Nucleus sampling.
+        top_k: Top-k sampling.
+    """
+    wanted: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "top_k": top_k}
+    wanted["logprobs"] = True if logprobs else None
+    wanted |= dict.fromkeys([name for name in LENGTH_FIELDS if name in fields][:1], max_tokens)
+    return {name: value for name, value in wanted.items() if name in fields and value is not None}

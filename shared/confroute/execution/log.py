@@ -1,0 +1,34 @@
+"""An opt-in log of decisions, one JSON object a line, without prompt text unless asked."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+from confroute.decision import RouteDecision, RouteRequest, Usage
+
+
+class DecisionLog:
+    """Appends every decision to a file, as JSON lines that ``confroute evaluate --watch`` reads.
+
+    Args:
+        path: The file; made if absent.
+        with_query: Whether the question's text is logged too. Private questions never are.
+    """
+
+    def __init__(self, path: str | Path, *, with_query: bool = False) -> None:
+        self.path = Path(path)
+        self.with_query = with_query
+        self._lock = threading.Lock()
+
+    def write(self, request: RouteRequest, decision: RouteDecision, reply: Usage | None) -> None:
+        """Append one decision."""
+        row = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **decision.to_dict()}
+        row["reply_usage"] = reply.model_dump() if reply is not None else None
+        if self.with_query and not decision.private:
+            row["query"] = request.query
+        line = json.dumps(row) + "\n"
+        with self._lock, self.path.open("a", encoding="utf-8") as file:
+            file.write(line)

@@ -1,0 +1,38 @@
+"""What a conversation's earlier answers say about the next one, by the decisions stamped on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from confroute.decision import Role, RouteDecision
+
+DECISION_KEY = "confroute"
+"""Where a framework's message carries its decision."""
+
+Stamp = Mapping[str, Any] | None
+"""The decision on a message as plain JSON data; None where there is none."""
+
+
+def is_pinned(stamps: Iterable[Stamp]) -> bool:
+    """Whether a thread must stay on the edge: one of its answers was private."""
+    return any(stamp is not None and stamp.get("private") for stamp in stamps)
+
+
+def sticky_decision(turns: Sequence[tuple[Role, Stamp]]) -> RouteDecision | None:
+    """Return the decision that a tool loop goes on with: that of the latest stamped answer.
+
+    Args:
+        turns: Role and stamp of every message, oldest first.
+
+    Returns:
+        None unless the last message is a tool's.
+    """
+    if not turns or turns[-1][0] != "tool":
+        return None
+    for role, stamp in reversed(turns):
+        if role == "user":
+            return None
+        if role == "assistant" and stamp:
+            return RouteDecision.model_validate(stamp)
+    return None

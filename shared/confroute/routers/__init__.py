@@ -1,0 +1,1 @@
+"""Who should answer? Routers turn a request into a decision."""

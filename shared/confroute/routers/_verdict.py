@@ -1,0 +1,233 @@
+"""What routers share: steps without input or output, carried out sync or async, and the verdict."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from confroute.decision import (
+    Decided,
+    Evidence,
+    Message,
+    Method,
+    RouteDecision,
+    RouteRequest,
+    RouterInfo,
+    Sample,
+    Sampler,
+    clip_score,
+    total_usage,
+)
+from confroute.errors import ConfigurationError, SamplingError
+
+Step = TypeVar("Step")
+Answer = TypeVar("Answer")
+
+
+class ScoringRouter(Protocol):
+    """A router whose verdict is ``score >= threshold``."""
+
+    threshold: float
+
+    def decide(self, request: RouteRequest, sampler: Sampler | None = None) -> Decided:
+        """Decide who answers."""
+        ...
+
+    async def adecide(self, request: RouteRequest, sampler: Sampler | None = None) -> Decided:
+        """Decide who answers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A request for `n` samples; the fields are those of `confroute.decision.Sampler.sample`."""
+
+    n: int
+    append: tuple[Message, ...] = ()
+    temperature: float = 1.0
+    max_tokens: int | None = None
+    logprobs: bool = False
+
+    def settings(self) -> dict[str, Any]:
+        """Return everything but `n`, as keyword arguments."""
+        return {
+            "append": self.append,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "logprobs": self.logprobs,
+        }
+
+    def received(self, samples: list[Sample]) -> list[Sample]:
+        """Return the samples if they are as many as asked for.
+
+        Raises:
+            SamplingError: If there are fewer.
+        """
+        if len(samples) < self.n:
+            raise SamplingError(f"the edge model returned {len(samples)} of {self.n} samples")
+        return samples
+
+
+Draws = Generator[Draw, list[Sample], Decided]
+"""The steps of one decision: yields what to draw, is sent what was drawn, returns the verdict."""
+
+
+class SamplingRouter(ABC):
+    """A router that puts questions to the edge model; a subclass writes its steps once, as `draws`.
+
+    Attributes:
+        threshold: The cloud answers where ``score >= threshold``.
+    """
+
+    threshold: float
+
+    @abstractmethod
+    def draws(self, request: RouteRequest) -> Draws:
+        """Walk one decision without input or output."""
+
+    def decide(self, request: RouteRequest, sampler: Sampler | None = None) -> Decided:
+        """Ask the edge and decide.
+
+        Args:
+            request: The question.
+            sampler: The handle on the edge model.
+
+        Returns:
+            The decision and, where the signal already produced a reply and the edge answers, the draft.
+
+        Raises:
+            ConfigurationError: If there is no sampler.
+            SamplingError: If the edge's samples do not tell what is needed; the message says what is missing.
+        """
+        handle = need_sampler(self, sampler)
+        return drive(
+            self.draws(request),
+            lambda draw: draw.received(handle.sample(request, draw.n, **draw.settings())),
+        )
+
+    async def adecide(self, request: RouteRequest, sampler: Sampler | None = None) -> Decided:
+        """Ask the edge and decide; see `decide`."""
+        handle = need_sampler(self, sampler)
+
+        async def act(draw: Draw) -> list[Sample]:
+            return draw.received(await handle.asample(request, draw.n, **draw.settings()))
+
+        return await adrive(self.draws(request), act)
+
+
+def drive(steps: Generator[Step, Answer, Decided], act: Callable[[Step], Answer]) -> Decided:
+    """Carry steps out and return what they come to."""
+    answer: Any = None  # a generator's first send is None by its protocol
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration as end:
+            decided: Decided = end.value
+            return decided
+        answer = act(step)
+
+
+async def adrive(
+    steps: Generator[Step, Answer, Decided], act: Callable[[Step], Awaitable[Answer]]
+) -> Decided:
+    """Carry steps out and return what they come to."""
+    answer: Any = None  # as in drive
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration as end:
+            decided: Decided = end.value
+            return decided
+        answer = await act(step)
+
+
+def need_sampler(router: object, sampler: Sampler | None) -> Sampler:
+    """Return the sampler.
+
+    Raises:
+        ConfigurationError: If there is none.
+    """
+    if sampler is None:
+        raise ConfigurationError(
+            f"{type(router).__name__} samples the edge model, but got no sampler: pass "
+            "decide(request, sampler), or give the face its edge model"
+        )
+    return sampler
+
+
+def check_threshold(threshold: float) -> float:
+    """Return the threshold.
+
+    Raises:
+        ConfigurationError: If it is below 0 or not a number.
+    """
+    if not threshold >= 0:
+        raise ConfigurationError(
+            f"threshold is {threshold}: expected a number of at least 0; scores lie in [0, 1], "
+            "so 0 sends everything to the cloud and anything above 1 nothing"
+        )
+    return threshold
+
+
+def verdict(
+    request: RouteRequest,
+    *,
+    score: float,
+    threshold: float,
+    method: Method,
+    told: str,
+    router: RouterInfo,
+    samples: Sequence[Sample],
+    draft: int | None = None,
+    evidence: Evidence | None = None,
+) -> Decided:
+    """Build the decision of a router that drew samples.
+
+    Args:
+        request: The question.
+        score: "The cloud is needed"; clipped to [0, 1].
+        threshold: The cloud answers where ``score >= threshold``.
+        method: The kind of router.
+        told: What was seen and what the score is, as the start of the reason.
+        router: Name and version of the router.
+        samples: All that was drawn.
+        draft: Number of the sample that becomes the reply if the edge answers; None if none can. An empty
+            one is no reply.
+        evidence: What the router saw.
+
+    Returns:
+        The decision; its usage covers every sample but the draft that is handed out.
+    """
+    clipped = clip_score(score)
+    unsure = clipped >= threshold
+    handed_out = None if draft is None or unsure or samples[draft].is_empty else draft
+    sign, finding = (">=", "the edge is unsure") if unsure else ("<", "the edge is sure")
+    decision = RouteDecision(
+        route="cloud" if unsure else "edge",
+        score=clipped,
+        threshold=threshold,
+        method=method,
+        reason=f"{told} {clipped:.2f} {sign} {threshold:.2f}, {finding}",
+        private=request.private,
+        n_samples=len(samples),
+        usage=total_usage([sample.usage for i, sample in enumerate(samples) if i != handed_out]),
+        router=router,
+    )
+    return Decided(decision, None if handed_out is None else samples[handed_out], evidence)
+
+
+def score_of(decided: Decided) -> float:
+    """Return the score that a router gave.
+
+    Raises:
+        ConfigurationError: If it gave none.
+    """
+    score = decided.decision.score
+    if score is None:
+        raise ConfigurationError(
+            f"the {decided.decision.method} router gave no score: expected a router that scores, such as "
+            "TrainedRouter or EntropyRouter"
+        )
+    return score

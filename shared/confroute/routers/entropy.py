@@ -1,0 +1,225 @@
+"""Semantic entropy at query time: sample the edge for this question and see whether it agrees with itself."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+
+from confroute.decision import Decided, Evidence, Message, Route, RouteRequest, RouterInfo, Sample
+from confroute.errors import ConfigurationError
+from confroute.routers._stopping import stopping
+from confroute.routers._verdict import Draw, Draws, SamplingRouter, check_threshold, verdict
+from confroute.uncertainty import (
+    CachedEquivalence,
+    Equivalence,
+    Estimator,
+    SemanticEntropy,
+    default_equivalence,
+    semantic_entropy,
+)
+
+Probe = Literal["full", "brief"]
+
+BRIEF_INSTRUCTION = "Answer in as few words as possible."
+BRIEF_MAX_TOKENS = 32
+
+_VERSION = "1"
+
+
+class EntropyRouter(SamplingRouter):
+    """Sends a question to the cloud when the edge's own answers to it disagree in meaning.
+
+    The score is Ĥ, the semantic entropy of `n_samples` edge answers divided by log N (Farquhar et al. 2024).
+    It needs no training and fits any pair of models. Its threshold belongs to `n_samples`, `equivalence`
+    and `estimator`: change one and calibrate again.
+
+    With `adaptive`, answers are drawn in small steps, each as small as could settle the verdict, and drawing
+    stops where the answers still missing cannot move the score across the threshold. The verdict is that of
+    all `n_samples`; fewer are paid for, in more round trips. The score of a decision that stopped early is
+    the entropy so far divided by log N, moved onto the verdict's side of the threshold where it is not there
+    yet: it tells the verdict, and is not to be calibrated on.
+
+    Args:
+        n_samples: Answers to draw; at least 2, since one answer always agrees with itself.
+        threshold: The cloud answers where ``score >= threshold``. With five samples 0.5 means three
+            meanings or more.
+        equivalence: What "the same meaning" is; `confroute.uncertainty.default_equivalence` by default.
+        probe: ``"full"`` draws whole replies, and one of the largest cluster becomes the reply where the
+            edge answers, without a further call. ``"brief"`` asks for the bare answer in a few tokens: cheap,
+            comparable where a reply would be a page long, and the reply is left free to stream.
+        temperature: Sampling temperature; above 0.
+        estimator: See `confroute.uncertainty.entropy`.
+        max_tokens: Longest sample; by default 32 for brief probes and the model's own limit for full ones.
+        adaptive: Whether to stop drawing once the verdict is settled.
+        early_stop_risk: With `adaptive`, stop sooner still, where the verdict differs from that of all
+            `n_samples` with at most this chance, whatever the question: see
+            `confroute.routers._stopping.RiskStopping`. Needs ``estimator="discrete"``, since the chance is
+            counted over cluster sizes.
+
+    Raises:
+        ConfigurationError: If an argument is out of its range, or two do not go together.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_samples: int = 5,
+        threshold: float = 0.5,
+        equivalence: Equivalence | None = None,
+        probe: Probe = "full",
+        temperature: float = 1.0,
+        estimator: Estimator = "likelihood",
+        max_tokens: int | None = None,
+        adaptive: bool = False,
+        early_stop_risk: float = 0.0,
+    ) -> None:
+        if n_samples < 2:
+            raise ConfigurationError(
+                f"n_samples is {n_samples}: expected at least 2, since the entropy of fewer answers is "
+                "always 0"
+            )
+        if probe not in get_args(Probe):
+            raise ConfigurationError(f"probe is {probe!r}: expected 'full' or 'brief'")
+        if not temperature > 0:
+            raise ConfigurationError(
+                f"temperature is {temperature}: expected above 0, since greedy samples are all the same"
+            )
+        if estimator not in get_args(Estimator):
+            raise ConfigurationError(
+                f"estimator is {estimator!r}: expected one of {', '.join(get_args(Estimator))}"
+            )
+        _check_adaptive(estimator, adaptive, early_stop_risk)
+        self.n_samples = n_samples
+        self.threshold = check_threshold(threshold)
+        self.equivalence = equivalence if equivalence is not None else default_equivalence()
+        self.probe = probe
+        self.temperature = temperature
+        self.estimator = estimator
+        self.max_tokens = BRIEF_MAX_TOKENS if max_tokens is None and probe == "brief" else max_tokens
+        self.adaptive = adaptive
+        self.early_stop_risk = early_stop_risk
+        if adaptive:
+            stopping(n_samples, threshold, early_stop_risk)  # refuses what it cannot do, and is kept
+
+    def draws(self, request: RouteRequest) -> Draws:
+        """Draw answers, all at once or step by step, and judge by their entropy."""
+        if not self.adaptive:
+            samples = yield self._draw(self.n_samples)
+            return self._verdict(request, samples, self._entropy(request, samples, self.equivalence))
+        rule = stopping(self.n_samples, self.threshold, self.early_stop_risk)
+        samples, missing = [], rule.missing([])
+        with CachedEquivalence(self.equivalence, ":memory:") as kept:  # a pair is judged once, not every step
+            while isinstance(missing, int):
+                samples = samples + (yield self._draw(missing))
+                found = self._entropy(request, samples, kept)
+                if len(samples) >= self.n_samples:
+                    return self._verdict(request, samples, found)
+                missing = rule.missing(*_sizes_and_masses(samples, found))
+        return self._verdict(request, samples, found, stopped=missing)
+
+    def _draw(self, n: int) -> Draw:
+        return Draw(
+            n,
+            append=(Message("user", BRIEF_INSTRUCTION),) if self.probe == "brief" else (),
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            logprobs=self.estimator != "discrete",
+        )
+
+    def _entropy(
+        self, request: RouteRequest, samples: Sequence[Sample], equivalence: Equivalence
+    ) -> SemanticEntropy:
+        return semantic_entropy(
+            samples, equivalence=equivalence, question=request.query, estimator=self.estimator
+        )
+
+    def _verdict(
+        self,
+        request: RouteRequest,
+        samples: Sequence[Sample],
+        found: SemanticEntropy,
+        stopped: Route | None = None,
+    ) -> Decided:
+        score = found.normalized
+        if stopped is not None:
+            so_far = found.entropy / math.log(self.n_samples)
+            below = math.nextafter(self.threshold, -math.inf)
+            score = max(so_far, self.threshold) if stopped == "cloud" else min(so_far, below)
+        evidence = Evidence(
+            samples=tuple(samples),
+            clusters=found.clusters,
+            entropy=found.entropy,
+            normalized=found.normalized,
+            estimator=found.estimator,
+        )
+        return verdict(
+            request,
+            score=score,
+            threshold=self.threshold,
+            method="entropy",
+            told=self._told(len(samples), found, early=stopped is not None),
+            router=RouterInfo(name=f"entropy-{self.probe}", version=_VERSION),
+            samples=samples,
+            draft=None if self.probe == "brief" else _pick_draft(samples, found),
+            evidence=evidence,
+        )
+
+    def _told(self, n_drawn: int, found: SemanticEntropy, *, early: bool) -> str:
+        meanings = "one meaning" if found.n_clusters == 1 else f"{found.n_clusters} meanings"
+        if not early:
+            return f"{n_drawn} edge answers with {meanings}: uncertainty"
+        chance = f" but with a chance of {self.early_stop_risk:g} at most" if self.early_stop_risk else ""
+        return (
+            f"{n_drawn} edge answers with {meanings}, and {self.n_samples - n_drawn} more would not change "
+            f"the verdict{chance}: uncertainty"
+        )
+
+
+def _check_adaptive(estimator: Estimator, adaptive: bool, risk: float) -> None:
+    if not 0 <= risk < 0.5:
+        raise ConfigurationError(f"early_stop_risk is {risk}: expected a chance in [0, 0.5)")
+    if risk and not adaptive:
+        raise ConfigurationError(
+            f"early_stop_risk is {risk} without adaptive=True: expected both, or neither"
+        )
+    if risk and estimator != "discrete":
+        raise ConfigurationError(
+            f"early_stop_risk goes with estimator='discrete', not {estimator!r}: the chance of another "
+            "verdict is counted over cluster sizes"
+        )
+    if adaptive and estimator == "paper":
+        raise ConfigurationError(
+            "adaptive sampling needs an entropy that is bounded: expected estimator 'likelihood' or "
+            "'discrete'"
+        )
+
+
+def _sizes_and_masses(
+    samples: Sequence[Sample], found: SemanticEntropy
+) -> tuple[list[int], list[float] | None]:
+    """Return each cluster's number of samples and, under the likelihood estimator, its mass."""
+    clusters = np.array(found.clusters)
+    sizes = np.bincount(clusters).tolist()
+    if found.estimator == "discrete":
+        return sizes, None
+    logprobs = [sample.mean_logprob for sample in samples]
+    known = np.array([-math.inf if value is None else value for value in logprobs])
+    return sizes, np.bincount(clusters, weights=np.exp(known)).tolist()
+
+
+def _pick_draft(samples: Sequence[Sample], uncertainty: SemanticEntropy) -> int | None:
+    """Pick the reply among the samples: the likeliest member of the largest cluster.
+
+    Where log-probabilities are unknown, the first member; clusters of equal size rank by probability mass,
+    then by first appearance. None if the answer picked is empty.
+    """
+    sizes = Counter(uncertainty.clusters)
+    largest = max(sizes, key=lambda label: (sizes[label], uncertainty.masses[label], -label))
+    members = [i for i, label in enumerate(uncertainty.clusters) if label == largest]
+    known = {i: value for i in members if (value := samples[i].mean_logprob) is not None}
+    picked = max(known, key=lambda i: (known[i], -i)) if len(known) == len(members) else members[0]
+    return None if samples[picked].is_empty else picked

@@ -1,0 +1,111 @@
+"""The edge answers, then says whether that answer is right."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from confroute.decision import Message, RouteRequest, RouterInfo, Sample
+from confroute.errors import ConfigurationError, SamplingError
+from confroute.routers._verdict import Draw, Draws, SamplingRouter, check_threshold, verdict
+
+CHECK_QUESTION = "Is this answer correct? Reply with yes or no, one word."
+
+_VOTE_MAX_TOKENS = 8
+_VERSION = "1"
+_SAYS = {"yes": True, "true": True, "correct": True, "right": True}
+_SAYS |= {"no": False, "false": False, "incorrect": False, "wrong": False}
+
+
+class SelfCheckRouter(SamplingRouter):
+    """Sends a question to the cloud when the edge does not stand by its own answer.
+
+    The edge answers greedily, then is asked whether that answer is right (P(True) of Kadavath et al. 2022,
+    arXiv 2207.05221); the score is 1 − P(yes). By default P(yes) is read off the log-probability of the one
+    token that the check says: p where it is a yes, 1 − p where it is a no. With `votes`, the check is drawn
+    so many times and P(yes) is the share of yes among the verdicts that can be read. The two scales differ:
+    a threshold belongs to one of them.
+
+    Args:
+        threshold: The cloud answers where ``score >= threshold``.
+        votes: Checks to draw at temperature 1, for models that give no log-probabilities; None reads the
+            log-probability of one.
+        max_tokens: Longest answer, which may become the reply; the model's own limit by default.
+
+    Raises:
+        ConfigurationError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self, *, threshold: float = 0.5, votes: int | None = None, max_tokens: int | None = None
+    ) -> None:
+        if votes is not None and votes < 1:
+            raise ConfigurationError(f"votes is {votes}: expected at least 1, or None for log-probabilities")
+        self.threshold = check_threshold(threshold)
+        self.votes = votes
+        self.max_tokens = max_tokens
+
+    def draws(self, request: RouteRequest) -> Draws:
+        """Draw the greedy answer, then the check of it."""
+        drafts = yield Draw(1, temperature=0.0, max_tokens=self.max_tokens)
+        draft = drafts[0]
+        if draft.is_empty:
+            raise SamplingError("the edge model gave an empty answer, which it cannot check")
+        append = (Message("assistant", _said(draft)), Message("user", CHECK_QUESTION))
+        if self.votes is None:
+            checks = yield Draw(1, append, temperature=0.0, max_tokens=1, logprobs=True)
+            checks = checks[:1]
+            p_yes, told = _read_logprob(checks[0]), "P(yes)"
+        else:
+            checks = yield Draw(self.votes, append, max_tokens=_VOTE_MAX_TOKENS)
+            p_yes, told = _count(checks), f"share of yes in {len(checks)} checks"
+        return verdict(
+            request,
+            score=1 - p_yes,
+            threshold=self.threshold,
+            method="self_check",
+            told=f"asked whether its answer is right, the edge says yes ({told} {p_yes:.2f}): doubt",
+            router=RouterInfo(
+                name="self-check" if self.votes is None else "self-check-votes", version=_VERSION
+            ),
+            samples=[draft, *checks],
+            draft=0,
+        )
+
+
+def _said(draft: Sample) -> str:
+    """Return the answer as text, tool calls included."""
+    return "\n".join([draft.text, *(call.key for call in draft.tool_calls)]).strip()
+
+
+def _says_yes(check: Sample) -> bool | None:
+    word = re.match(r"\W*(\w+)", check.text)
+    return _SAYS.get(word[1].casefold()) if word else None
+
+
+def _read_logprob(check: Sample) -> float:
+    says_yes = _says_yes(check)
+    if says_yes is None:
+        raise _unreadable([check])
+    if check.logprob is None or math.isnan(check.logprob):
+        raise SamplingError(
+            f"the edge model {check.model!r} gave no log-probability of its yes or no: "
+            "use SelfCheckRouter(votes=5), which draws several checks and counts"
+        )
+    said = math.exp(min(check.logprob, 0.0))
+    return said if says_yes else 1 - said
+
+
+def _count(checks: Sequence[Sample]) -> float:
+    readable = [said for check in checks if (said := _says_yes(check)) is not None]
+    if not readable:
+        raise _unreadable(checks)
+    return sum(readable) / len(readable)
+
+
+def _unreadable(checks: Sequence[Sample]) -> SamplingError:
+    return SamplingError(
+        f"asked whether its answer is right, the edge model said neither yes nor no but {checks[0].text!r}: "
+        "use LogProbRouter or EntropyRouter with it"
+    )

@@ -1,0 +1,36 @@
+"""How sure is this model? Samples into clusters of one meaning, clusters into entropy."""
+
+from functools import lru_cache
+
+from confroute.uncertainty.cache import CachedEquivalence
+from confroute.uncertainty.clustering import cluster, cluster_many
+from confroute.uncertainty.embedding import EmbeddingEquivalence
+from confroute.uncertainty.entropy import Estimator, SemanticEntropy, entropy_of, semantic_entropy
+from confroute.uncertainty.equivalence import Equivalence
+from confroute.uncertainty.exact import ExactEquivalence
+from confroute.uncertainty.learned import LearnedEquivalence
+from confroute.uncertainty.llm import LLMEquivalence
+from confroute.uncertainty.nli import NLIEquivalence
+
+__all__ = [
+    "CachedEquivalence",
+    "EmbeddingEquivalence",
+    "Equivalence",
+    "Estimator",
+    "ExactEquivalence",
+    "LLMEquivalence",
+    "LearnedEquivalence",
+    "NLIEquivalence",
+    "SemanticEntropy",
+    "cluster",
+    "cluster_many",
+    "default_equivalence",
+    "entropy_of",
+    "semantic_entropy",
+]
+
+
+@lru_cache(maxsize=1)
+def default_equivalence() -> Equivalence:
+    """Return the equivalence that routers use unless told otherwise: the learned one that ships."""
+    return LearnedEquivalence()

@@ -1,0 +1,174 @@
+"""A real HTTP server on this machine that speaks the OpenAI protocol and misbehaves on command."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+
+Answer = Callable[[dict[str, Any], int], str]
+"""The text of choice i to a request body."""
+
+STATUSES = {"400": 400, "401": 401, "429": 429, "500": 500}
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 512  # hundreds of clients may connect at once
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that time out hang up; that is what they are tested for."""
+
+
+class OpenAIServer:
+    """Serves ``/v1/chat/completions`` and ``/v1/models`` on the loopback interface.
+
+    Args:
+        answer: The text of an answer, or a function of the request's body and the choice's number.
+        model: The name of the model it serves.
+
+    Attributes:
+        fault: None, a status (``"500"``), ``"timeout"``, ``"malformed"``, ``"empty"`` or ``"cut"``; or a
+            function of the request's body that returns one of them.
+        requests: Every request's body, in order.
+        fault_message: What a scripted status says; by default its number.
+        hang_seconds: How long a time-out takes.
+        honours_n: Whether ``n`` is heeded.
+    """
+
+    def __init__(self, answer: str | Answer = "hello", *, model: str = "served") -> None:
+        self.answer: Answer = answer if callable(answer) else lambda body, i: answer
+        self.model = model
+        self.fault: str | Callable[[dict[str, Any]], str | None] | None = None
+        self.fault_message: str | None = None
+        self.honours_n = True
+        self.hang_seconds = 3.0
+        self.requests: list[dict[str, Any]] = []
+        self._lock = threading.Lock()
+        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def __enter__(self) -> OpenAIServer:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+            def do_GET(self) -> None:
+                self._send(200, {"object": "list", "data": [{"id": outer.model, "object": "model"}]})
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with outer._lock:
+                    outer.requests.append(body)
+                fault = outer.fault(body) if callable(outer.fault) else outer.fault
+                if fault in STATUSES:
+                    told = outer.fault_message or f"scripted {fault}"
+                    self._send(STATUSES[fault], {"error": {"message": told, "type": "test"}})
+                elif fault == "timeout":
+                    time.sleep(outer.hang_seconds)
+                    self.close_connection = True
+                elif fault == "malformed":
+                    self._send_text(200, "application/json", "this is no JSON {")
+                elif body.get("stream"):
+                    self._stream(body, fault)
+                elif fault == "cut":
+                    self._send_headers(200, "application/json", 1_000)
+                    self.wfile.write(b'{"id": "x", "choices": [')
+                    self.close_connection = True
+                else:
+                    self._send(200, self._completion(body, fault))
+
+            def _completion(self, body: dict[str, Any], fault: str | None) -> dict[str, Any]:
+                n = (body.get("n") or 1) if outer.honours_n else 1
+                choices = []
+                for i in range(n):
+                    text = "" if fault == "empty" else outer.answer(body, i)
+                    choice: dict[str, Any] = {"index": i, "finish_reason": "stop"}
+                    choice["message"] = {"role": "assistant", "content": text}
+                    if body.get("logprobs"):
+                        words = [{"token": word, "logprob": -0.5} for word in text.split()]
+                        choice["logprobs"] = {"content": words}
+                    choices.append(choice)
+                counts = (7, sum(len(c["message"]["content"].split()) for c in choices))
+                return {
+                    "id": "x",
+                    "object": "chat.completion",
+                    "created": 0,
+                    "model": outer.model,
+                    "choices": choices,
+                    "usage": _usage(*counts),
+                }
+
+            def _stream(self, body: dict[str, Any], fault: str | None) -> None:
+                self._send_headers(200, "text/event-stream", None)
+                words = [] if fault == "empty" else outer.answer(body, 0).split(" ")
+                deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+                deltas += [{"content": word if i == 0 else f" {word}"} for i, word in enumerate(words)]
+                for i, delta in enumerate(deltas):
+                    if fault == "cut" and i == 2:
+                        self.close_connection = True
+                        self.connection.close()
+                        return
+                    self._event({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+                self._event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+                if (body.get("stream_options") or {}).get("include_usage"):
+                    self._event({"choices": [], "usage": _usage(7, len(words))})
+                self._chunk(b"data: [DONE]\n\n")
+                self._chunk(b"")
+
+            def _event(self, data: dict[str, Any]) -> None:
+                event = {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": outer.model}
+                self._chunk(f"data: {json.dumps(event | data)}\n\n".encode())
+
+            def _chunk(self, data: bytes) -> None:
+                self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+                self.wfile.flush()
+
+            def _send(self, status: int, data: dict[str, Any]) -> None:
+                self._send_text(status, "application/json", json.dumps(data))
+
+            def _send_text(self, status: int, kind: str, text: str) -> None:
+                data = text.encode()
+                self._send_headers(status, kind, len(data))
+                self.wfile.write(data)
+
+            def _send_headers(self, status: int, kind: str, length: int | None) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                if length is None:
+                    self.send_header("Transfer-Encoding", "chunked")
+                else:
+                    self.send_header("Content-Length", str(length))
+                self.end_headers()
+
+        return Handler
+
+
+def _usage(prompt: int, completion: int) -> dict[str, int]:
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }

@@ -1,0 +1,176 @@
+import copy
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from confroute.decision import (
+    Decided,
+    RouteDecision,
+    Router,
+    RouteRequest,
+    RouterInfo,
+    Sample,
+    Sampler,
+    Usage,
+)
+from confroute.errors import ConfigurationError, SamplingError
+from confroute.routers.cascade import CascadeRouter
+from confroute.routers.entropy import EntropyRouter
+from confroute.routers.logprob import LogProbRouter
+from confroute.testing import ScriptedSampler
+from confroute.uncertainty import ExactEquivalence
+
+QUESTION = RouteRequest.from_text("What is the capital of France?")
+PRICED = Usage(input_tokens=10, output_tokens=2, usd=0.5)
+
+
+class Trained:
+    """A trained router that gives one score."""
+
+    def __init__(self, score: float | None, threshold: float = 0.5) -> None:
+        self.score = score
+        self.threshold = threshold
+
+    def decide(self, request: RouteRequest, sampler: Sampler | None = None) -> Decided:
+        return Decided(
+            RouteDecision(
+                route="edge",
+                score=self.score,
+                threshold=self.threshold,
+                method="trained",
+                reason="scripted",
+                router=RouterInfo(name="trained", version="1"),
+            )
+        )
+
+    async def adecide(self, request: RouteRequest, sampler: Sampler | None = None) -> Decided:
+        return self.decide(request, sampler)
+
+
+def answer(probability: float) -> Sample:
+    return Sample("Paris", logprob=math.log(probability), n_tokens=1, usage=PRICED)
+
+
+def cascade(score: float, signal_threshold: float = 0.5) -> CascadeRouter:
+    return CascadeRouter(Trained(score), LogProbRouter(threshold=signal_threshold), band=(0.3, 0.7))
+
+
+@pytest.mark.parametrize(("score", "route"), [(0.0, "edge"), (0.29, "edge"), (0.7, "cloud"), (1.0, "cloud")])
+def test_outside_of_the_band_nothing_is_drawn(score: float, route: str) -> None:
+    edge = ScriptedSampler([answer(0.9)])
+    decided = cascade(score).decide(QUESTION, edge)
+    decision = decided.decision
+    assert edge.draws == []
+    assert (decision.route, decision.score, decision.method) == (route, score, "cascade")
+    assert (decision.n_samples, decision.usage, decided.draft) == (0, Usage.none_spent(), None)
+    assert "the band [0.30, 0.70)" in decision.reason
+
+
+def test_inside_of_the_band_the_signal_rules_and_its_draft_is_kept() -> None:
+    sure = cascade(0.5).decide(QUESTION, ScriptedSampler([answer(0.9)]))
+    assert sure.decision.route == "edge"
+    assert sure.draft is not None
+    assert sure.decision.usage == Usage.none_spent()
+    assert sure.decision.score == pytest.approx(0.3 + 0.4 * 0.1)
+    assert sure.decision.threshold == pytest.approx(0.5)
+    assert "trained score 0.50 is uncertain; the edge's answer" in sure.decision.reason
+    unsure = cascade(0.5).decide(QUESTION, ScriptedSampler([answer(0.2)]))
+    assert unsure.decision.route == "cloud"
+    assert unsure.draft is None
+    assert unsure.decision.usage == PRICED
+    assert unsure.decision.n_samples == 1
+
+
+@given(score=st.floats(0, 1), doubt=st.floats(0, 1), signal_threshold=st.floats(0, 1))
+def test_one_rule_holds_everywhere(score: float, doubt: float, signal_threshold: float) -> None:
+    sample = answer(max(1 - doubt, 1e-300))
+    signal = LogProbRouter(threshold=signal_threshold)
+    alone = signal.decide(QUESTION, ScriptedSampler([sample])).decision
+    decision = cascade(score, signal_threshold).decide(QUESTION, ScriptedSampler([sample])).decision
+    assert decision.score is not None
+    assert decision.threshold is not None
+    assert (decision.route == "cloud") == (decision.score >= decision.threshold)
+    if 0.3 <= score < 0.7:
+        assert decision.route == alone.route
+    else:
+        assert decision.route == ("cloud" if score >= 0.7 else "edge")
+
+
+def test_an_adaptive_signal_keeps_its_verdict() -> None:
+    signal = EntropyRouter(
+        n_samples=10,
+        adaptive=True,
+        early_stop_risk=0.1,
+        estimator="discrete",
+        equivalence=ExactEquivalence(),
+        threshold=0.37,
+    )
+    for answers in (["a", "a", "b"], ["a", "b", "c"], ["a"]):
+        alone = signal.decide(QUESTION, ScriptedSampler(answers)).decision
+        both = CascadeRouter(Trained(0.5), signal, band=(0.3, 0.7)).decide(QUESTION, ScriptedSampler(answers))
+        assert both.decision.route == alone.route
+        assert both.evidence is not None
+
+
+def test_setting_the_threshold_moves_the_signals() -> None:
+    router = cascade(0.5)
+    other = copy.copy(router)
+    other.threshold = 0.34
+    assert other.threshold == pytest.approx(0.34)
+    assert other.signal.threshold == pytest.approx(0.1)
+    assert router.threshold == pytest.approx(0.5)
+    sampled = ScriptedSampler([answer(0.8)])
+    assert router.decide(QUESTION, sampled).decision.route == "edge"
+    assert other.decide(QUESTION, sampled).decision.route == "cloud"
+    with pytest.raises(ConfigurationError, match="threshold is nan"):
+        other.threshold = math.nan
+
+
+async def test_sync_and_async_give_one_verdict() -> None:
+    for score in (0.1, 0.5):
+        decided = cascade(score).decide(QUESTION, ScriptedSampler([answer(0.6)]))
+        assert await cascade(score).adecide(QUESTION, ScriptedSampler([answer(0.6)])) == decided
+
+
+def test_a_private_request_stays_marked() -> None:
+    request = RouteRequest.from_text("secret", private=True)
+    for score in (0.1, 0.5):
+        assert cascade(score).decide(request, ScriptedSampler([answer(0.6)])).decision.private
+
+
+def test_a_signal_that_fails_is_an_error() -> None:
+    with pytest.raises(SamplingError, match="no token log-probabilities"):
+        cascade(0.5).decide(QUESTION, ScriptedSampler(["Paris"]))
+
+
+def test_no_sampler_is_an_error_at_every_score() -> None:
+    for score in (0.0, 0.5):
+        with pytest.raises(ConfigurationError, match="CascadeRouter samples the edge model, but got no"):
+            cascade(score).decide(QUESTION)
+
+
+def test_a_router_without_a_score_is_refused() -> None:
+    router = CascadeRouter(Trained(None), LogProbRouter(), band=(0.3, 0.7))
+    with pytest.raises(ConfigurationError, match="the trained router gave no score"):
+        router.decide(QUESTION, ScriptedSampler(["x"]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"band": (0.7, 0.3)}, r"band is \(0.7, 0.3\)"),
+        ({"band": (0.5, 0.5)}, "expected"),
+        ({"band": (-0.1, 0.5)}, "expected"),
+        ({"band": (0.3, 0.7), "signal": LogProbRouter(threshold=1.5)}, "the signal's threshold is 1.5"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        CascadeRouter(Trained(0.5), **{"signal": LogProbRouter(), **arguments})
+
+
+def test_it_keeps_the_contract() -> None:
+    assert isinstance(cascade(0.5), Router)

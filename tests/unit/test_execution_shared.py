@@ -1,0 +1,106 @@
+"""What the faces of all frameworks share around a turn."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from confroute.decision import RouteDecision, Usage
+from confroute.errors import ConfigurationError
+from confroute.execution.failures import EmptyAnswerError
+from confroute.execution.limits import longest_reply, most_tokens, sampling_fields
+from confroute.execution.replies import token_logprobs
+from confroute.execution.streams import aopened, nothing, opened
+from confroute.execution.thread import is_pinned, sticky_decision
+from confroute.execution.turn import checked_router
+from confroute.prices import is_on_this_machine, with_price
+from confroute.testing import ScriptedRouter
+
+EDGE = RouteDecision(route="edge", method="forced", reason="said so").to_dict()
+CLOUD = {**EDGE, "route": "cloud"}
+
+
+@pytest.mark.parametrize(
+    ("turns", "route"),
+    [
+        ([], None),
+        ([("user", None), ("assistant", EDGE)], None),
+        ([("user", None), ("assistant", EDGE), ("tool", None)], "edge"),
+        (
+            [("user", None), ("assistant", EDGE), ("tool", None), ("assistant", CLOUD), ("tool", None)],
+            "cloud",
+        ),
+        ([("user", None), ("assistant", CLOUD), ("user", None), ("assistant", None), ("tool", None)], None),
+        ([("assistant", None), ("tool", None)], None),
+    ],
+)
+def test_a_tool_loop_goes_on_with_its_latest_decision(turns: Any, route: str | None) -> None:
+    found = sticky_decision(turns)
+    assert (found and found.route) == route
+
+
+def test_one_private_answer_pins_a_thread() -> None:
+    assert is_pinned([None, {**EDGE, "private": True}, EDGE])
+    assert not is_pinned([None, EDGE])
+
+
+def test_a_stream_is_opened_up_to_its_first_token() -> None:
+    opening, rest = opened(["", "", "a", "b"], bool)
+    assert (opening, list(rest)) == (["", "", "a"], ["b"])
+    with pytest.raises(EmptyAnswerError):
+        opened(["", ""], bool)
+
+
+async def test_an_async_stream_is_opened_up_to_its_first_token() -> None:
+    async def chunks(*said: str) -> AsyncIterator[str]:
+        for chunk in said:
+            yield chunk
+
+    opening, rest = await aopened(chunks("", "a", "b"), bool)
+    assert (opening, [chunk async for chunk in rest]) == (["", "a"], ["b"])
+    with pytest.raises(EmptyAnswerError):
+        await aopened(chunks(""), bool)
+    assert [chunk async for chunk in nothing()] == []
+
+
+def test_the_most_tokens_are_one_a_byte() -> None:
+    assert most_tokens(["é"]) == 2 + 8
+    assert most_tokens(["a", "b"], images=1, extras=[{"a": 1}]) == 2 + 16 + 2_000 + 8
+
+
+def test_the_longest_reply_is_found_under_any_name() -> None:
+    assert longest_reply(SimpleNamespace(max_tokens=None, max_new_tokens=7)) == 7
+    assert longest_reply(SimpleNamespace(max_tokens=-1)) is None
+
+
+def test_only_fields_that_a_model_has_are_set() -> None:
+    settings: dict[str, Any] = {"temperature": 1.0, "max_tokens": 9, "logprobs": True, "top_k": 3}
+    assert sampling_fields(["temperature", "num_predict"], **settings) == {
+        "temperature": 1.0,
+        "num_predict": 9,
+    }
+    assert sampling_fields(["logprobs", "top_p"], **settings) == {"logprobs": True}
+    assert sampling_fields(["max_tokens"], temperature=1.0) == {}
+
+
+def test_log_probabilities_in_known_layouts() -> None:
+    tokens = [{"token": "a", "logprob": -0.5}, {"token": "b", "logprob": -1}]
+    assert token_logprobs({"content": tokens}) == token_logprobs(tokens) == [-0.5, -1.0]
+    assert token_logprobs([{"token": "a"}]) == token_logprobs(None) == []
+
+
+def test_what_runs_on_this_machine() -> None:
+    assert is_on_this_machine(["http://localhost:11434", "127.0.0.1:8000"])
+    assert not is_on_this_machine(["http://localhost", "https://example.org/v1"])
+    assert not is_on_this_machine([])
+    assert with_price(Usage(input_tokens=1, output_tokens=1), "gpt-4o", "openai", local=True).usd == 0.0
+
+
+def test_a_router_that_is_none_is_refused() -> None:
+    router = ScriptedRouter("edge")
+    assert checked_router(router) is router
+    with pytest.raises(ConfigurationError, match="router is a str: expected an object with decide"):
+        checked_router("entropy")

@@ -1,0 +1,148 @@
+"""`ConfRouteSelector` in a `RouterQueryEngine` over one index; and the examples of the docstrings."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from typing import Any
+
+import pytest
+from llama_index.core import Document, Settings, SummaryIndex
+from llama_index.core.base.base_selector import SelectorResult
+from llama_index.core.query_engine import RouterQueryEngine
+from llama_index.core.tools import QueryEngineTool, ToolMetadata
+
+import confroute
+from confroute import EntropyRouter
+from confroute.errors import ConfigurationError
+from confroute.testing import ScriptedRouter
+from llamaindex_confroute import ConfRouteLLM, ConfRouteSelector
+from tests.llamaindex_doubles import ScriptedLLM
+
+DOCUMENTS = [
+    "The boiler in the east wing was installed in 2009. It is due for service every May.",
+    "Pump P-12 feeds the cooling loop. Its bearing is replaced after 8,000 hours of running.",
+    "The night shift starts at 22:00. Its foreman holds the key of the chemical store.",
+]
+EASY, HARD = "When is the boiler due for service?", "Who may enter the chemical store at night?"
+CHOICES = [ToolMetadata("large model", name="the_cloud"), ToolMetadata("small model", name="the_edge")]
+
+
+def small() -> ScriptedLLM:
+    """Sure of the boiler, unsure of everything else; answers from the context it is given."""
+    return ScriptedLLM(model="edge-model", answers=[answer_as_the_edge])
+
+
+def answer_as_the_edge(asked: Any) -> str:
+    text = asked if isinstance(asked, str) else asked[-1].content
+    if "Context" in text:
+        return "In May." if "every May" in text else "No idea."
+    answer_as_the_edge.guesses = getattr(answer_as_the_edge, "guesses", 0) + 1  # type: ignore[attr-defined]  # a counter
+    return "May" if "boiler" in text else f"guess {answer_as_the_edge.guesses}"  # type: ignore[attr-defined]  # the same
+
+
+def large() -> ScriptedLLM:
+    return ScriptedLLM(model="cloud-model", answers=["The foreman, who holds the key."])
+
+
+def engine(router: Any, edge: ScriptedLLM, cloud: ScriptedLLM) -> RouterQueryEngine:
+    index = SummaryIndex.from_documents([Document(text=text) for text in DOCUMENTS])
+    tools = [
+        QueryEngineTool.from_defaults(index.as_query_engine(llm=llm), name=name, description=name)
+        for name, llm in {"cloud": cloud, "edge": edge}.items()
+    ]
+    selector = ConfRouteSelector(router=router, edge=edge)
+    return RouterQueryEngine.from_defaults(tools, selector=selector, llm=cloud)
+
+
+async def test_both_engines_take_part_and_say_why() -> None:
+    edge, cloud = small(), large()
+    queries = engine(EntropyRouter(n_samples=3, probe="brief"), edge, cloud)
+    for easy, hard in (
+        (queries.query(EASY), queries.query(HARD)),
+        (await queries.aquery(EASY), await queries.aquery(HARD)),
+    ):
+        assert str(easy) == "In May."
+        assert str(hard) == "The foreman, who holds the key."
+        chosen = easy.metadata["selector_result"], hard.metadata["selector_result"]  # type: ignore[index]  # set by the engine
+        assert [result.decision.route for result in chosen] == ["edge", "cloud"]
+        assert [result.ind for result in chosen] == [1, 0]
+        assert (
+            chosen[0].reason
+            == "3 edge answers with one meaning: uncertainty 0.00 < 0.50, the edge is sure → edge"
+        )
+        assert chosen[1].reason.endswith("uncertainty 1.00 >= 0.50, the edge is unsure → cloud")
+        assert all(isinstance(result, SelectorResult) for result in chosen)
+        assert chosen[1].model_dump(mode="json")["decision"]["n_samples"] == 3
+    stats = queries._selector.stats  # type: ignore[attr-defined]  # ours
+    assert (stats.calls, stats.cloud_calls, stats.samples) == (4, 2, 12)
+
+
+async def test_tools_are_chosen_by_name() -> None:
+    for route, position in (("edge", 1), ("cloud", 0)):
+        selector = ConfRouteSelector(router=ScriptedRouter(route))  # type: ignore[arg-type]  # one of the two
+        assert selector.select(CHOICES, "q").ind == position
+        assert (await selector.aselect(CHOICES, "q")).ind == position
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        ["one", "two"],
+        [ToolMetadata("d", name="edge")],
+        [ToolMetadata("d", name="edge"), ToolMetadata("d", name="edge_2")],
+        [ToolMetadata("d", name="edge"), ToolMetadata("d", name="knowledge")],
+        [ToolMetadata("d", name="edge_cloud"), ToolMetadata("d", name="other")],
+        [*CHOICES, ToolMetadata("d", name="third")],
+    ],
+)
+async def test_other_choices_are_refused(choices: Any) -> None:
+    selector = ConfRouteSelector(router=ScriptedRouter("edge"))
+    with pytest.raises(ConfigurationError, match="expected two tools, one with 'edge' and one with 'cloud'"):
+        selector.select(choices, "q")
+    with pytest.raises(ConfigurationError, match="cannot choose between"):
+        await selector.aselect(choices, "q")
+
+
+async def test_a_router_that_samples_needs_the_edge() -> None:
+    selector = ConfRouteSelector.from_defaults()
+    with pytest.raises(ConfigurationError, match="got no sampler"):
+        selector.select(CHOICES, "q")
+    with pytest.raises(ConfigurationError, match="give the face its edge model"):
+        await selector.aselect(CHOICES, "q")
+
+
+def test_control_and_failing_routers() -> None:
+    selector = ConfRouteSelector(router=ScriptedRouter("cloud"))
+    with confroute.control(private=True):
+        assert (
+            selector.select(CHOICES, "q").reason == "the request is private, so it stays on the edge → edge"
+        )
+    failing = ScriptedRouter("edge", error=RuntimeError("no samples"))
+    assert ConfRouteSelector(router=failing).select(CHOICES, "q").ind == 0
+    assert ConfRouteSelector(router=failing, on_error="edge").select(CHOICES, "q").ind == 1
+    with pytest.raises(RuntimeError, match="no samples"):
+        ConfRouteSelector(router=failing, on_error="raise").select(CHOICES, "q")
+
+
+def test_a_selector_has_no_prompts() -> None:
+    selector = ConfRouteSelector(router=ScriptedRouter("edge"))
+    assert selector.get_prompts() == {}
+    selector.update_prompts({})
+
+
+@pytest.mark.parametrize("face", [ConfRouteLLM, ConfRouteSelector])
+def test_the_docstrings_example_runs(
+    face: type, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module: Any = types.ModuleType("llama_index.llms.ollama")
+    module.Ollama = lambda model: ScriptedLLM(model=model, answers=["In May, by Fontane."])
+    monkeypatch.setitem(sys.modules, "llama_index.llms.ollama", module)
+    monkeypatch.setattr(Settings, "_llm", None)
+    found = re.search(r"```python\n(.*?)```", face.__doc__ or "", re.DOTALL)
+    assert found is not None
+    lines = [line[8:] for line in found[1].splitlines()]
+    assert sum(bool(line.strip()) for line in lines) <= 10
+    exec("\n".join(lines), {})
+    assert "5 edge answers with one meaning" in capsys.readouterr().out

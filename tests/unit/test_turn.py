@@ -1,0 +1,115 @@
+from collections.abc import Callable
+
+import pytest
+
+from confroute.decision import Decided, RouteDecision, RouteRequest
+from confroute.errors import BothModelsFailedError, ConfigurationError
+from confroute.execution.execution import Execution, OnError, Side
+from confroute.execution.turn import Answer, Ask, adrive, drive
+from confroute.testing import ScriptedRouter
+
+QUESTION = RouteRequest.from_text("q")
+SECRET = RouteRequest.from_text("q", private=True)
+
+
+class StatusError(Exception):
+    def __init__(self, status_code: int) -> None:
+        super().__init__(f"status {status_code}")
+        self.status_code = status_code
+
+
+def fails(*routes: str, error: Exception | None = None) -> Callable[[Answer], RouteDecision]:
+    """Answer with the decision itself, except on these routes."""
+
+    def answer(step: Answer) -> RouteDecision:
+        if step.decision.route in routes:
+            raise error or ConnectionError(f"{step.decision.route} is down")
+        return step.decision
+
+    return answer
+
+
+def routed(
+    route: str,
+    answer: Callable[[Answer], RouteDecision],
+    request: RouteRequest = QUESTION,
+    on_error: OnError = "cloud",
+    error: Exception | None = None,
+) -> RouteDecision:
+    router = ScriptedRouter(route, error=error)  # type: ignore[arg-type]  # parametrised by plain strings
+    execution = Execution(Side("edge"), Side("cloud"), on_error=on_error)
+    return drive(execution.turn(request), lambda step: router.decide(step.request), answer)
+
+
+@pytest.mark.parametrize("route", ["edge", "cloud"])
+def test_the_decision_is_carried_out(route: str) -> None:
+    decision = routed(route, fails())
+    assert (decision.route, decision.method, decision.fallback_from) == (route, "trained", None)
+
+
+@pytest.mark.parametrize(("down", "other"), [("cloud", "edge"), ("edge", "cloud")])
+def test_the_other_model_answers_and_the_decision_says_so(down: str, other: str) -> None:
+    decision = routed(down, fails(down))
+    assert (decision.route, decision.method, decision.fallback_from) == (other, "fallback", down)
+    assert decision.fallback_cause == f"ConnectionError: {down} is down"
+    assert decision.reason.startswith(f"the {down} failed, so the {other} answers")
+
+
+def test_both_down_is_one_error_with_both_causes() -> None:
+    with pytest.raises(BothModelsFailedError, match=r"cloud is down.*edge is down") as caught:
+        routed("cloud", fails("edge", "cloud"))
+    assert list(caught.value.causes) == ["cloud", "edge"]
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_a_wrong_request_is_handed_on(status: int) -> None:
+    with pytest.raises(StatusError):
+        routed("cloud", fails("cloud", error=StatusError(status)))
+
+
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
+def test_a_failing_provider_falls_back(status: int) -> None:
+    assert routed("cloud", fails("cloud", error=StatusError(status))).route == "edge"
+
+
+def test_private_never_falls_back_to_the_cloud() -> None:
+    with pytest.raises(ConnectionError, match="edge is down"):
+        routed("edge", fails("edge"), SECRET)
+
+
+@pytest.mark.parametrize(
+    ("request_", "on_error", "route"),
+    [
+        (QUESTION, "cloud", "cloud"),
+        (QUESTION, "edge", "edge"),
+    ],
+)
+def test_a_failing_router(request_: RouteRequest, on_error: OnError, route: str) -> None:
+    decision = routed("edge", fails(), request_, on_error, RuntimeError("no samples"))
+    assert (decision.route, decision.method, decision.score) == (route, "fallback", None)
+    assert decision.fallback_cause == "RuntimeError: no samples"
+    assert decision.fallback_from not in (None, route)
+
+
+def test_a_failing_router_can_raise() -> None:
+    with pytest.raises(RuntimeError, match="no samples"):
+        routed("edge", fails(), on_error="raise", error=RuntimeError("no samples"))
+
+
+def test_a_misconfigured_router_always_raises() -> None:
+    with pytest.raises(ConfigurationError, match="no sampler"):
+        routed("edge", fails(), error=ConfigurationError("no sampler"))
+
+
+async def test_async_takes_the_same_steps() -> None:
+    router = ScriptedRouter("cloud")
+
+    async def ask(step: Ask) -> Decided:
+        return await router.adecide(step.request)
+
+    async def answer(step: Answer) -> RouteDecision:
+        return fails("cloud")(step)
+
+    expected = routed("cloud", fails("cloud"))
+    execution = Execution(Side("edge"), Side("cloud"))
+    assert await adrive(execution.turn(QUESTION), ask, answer) == expected
