@@ -39,9 +39,7 @@ def side_of(
     return Side(
         name,
         timeout=timeout,
-        price=(0.0, 0.0)
-        if is_local(model)
-        else token_prices(name, model._get_ls_params().get("ls_provider")),
+        price=token_prices(name, model._get_ls_params().get("ls_provider"), local=is_local(model)),
         max_output_tokens=_longest_reply(model),
         max_input_tokens=profile.get("max_input_tokens"),
         sees_images=profile.get("image_inputs"),

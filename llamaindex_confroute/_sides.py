@@ -37,7 +37,7 @@ def side_of(model: LLM, *, timeout: float | None, server_errors: int = 3, reset_
     return Side(
         name,
         timeout=timeout,
-        price=(0.0, 0.0) if is_local(model) else token_prices(name, provider_of(model)),
+        price=token_prices(name, provider_of(model), local=is_local(model)),
         max_output_tokens=longest_reply(model),
         max_input_tokens=window if is_known else None,
         breaker=Breaker(name, server_errors=server_errors, reset_after=reset_after),

@@ -1,14 +1,17 @@
-"""What a call costs, in US dollars, from the list prices that the package genai-prices keeps."""
+"""What a call costs, in US dollars: your own prices, else the list prices that genai-prices keeps."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from confroute.decision import Usage
+from confroute.errors import ConfigurationError
 
+_own: dict[str, tuple[float, float]] = {}
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - recognised, not bound to
 
 
@@ -16,6 +19,28 @@ def is_on_this_machine(urls: Iterable[str]) -> bool:
     """Whether all URLs, of which there must be one, lead to this machine, where calls cost no money."""
     hosts = [urlsplit(url if "//" in url else f"//{url}").hostname for url in urls]
     return bool(hosts) and _LOOPBACK.issuperset(hosts)
+
+
+def register_price(model: str, *, usd_per_million_input: float, usd_per_million_output: float) -> None:
+    """Set the price of a model that no list has, or that you get at another price, for this process.
+
+    It goes before list prices, and before the rule that models on this machine cost nothing. Faces read a
+    model's price when they are made: register first.
+
+    Args:
+        model: The model's name, as it tells itself in its replies.
+        usd_per_million_input: US dollars per million prompt tokens.
+        usd_per_million_output: US dollars per million generated tokens.
+
+    Raises:
+        ConfigurationError: If a price is negative or not a finite number.
+    """
+    per_million = (usd_per_million_input, usd_per_million_output)
+    if not all(0 <= price < math.inf for price in per_million):
+        raise ConfigurationError(
+            f"the price of {model!r} is {per_million}: expected US dollars per million tokens, at least 0"
+        )
+    _own[model] = (per_million[0] / 1e6, per_million[1] / 1e6)
 
 
 def with_price(usage: Usage, model: str, provider: str | None = None, *, local: bool = False) -> Usage:
@@ -27,7 +52,7 @@ def with_price(usage: Usage, model: str, provider: str | None = None, *, local: 
         provider: The provider's name, such as ``openai``.
         local: Whether the model runs on this machine, where calls cost no money.
     """
-    if local:
+    if local and model not in _own:
         return usage.model_copy(update={"usd": 0.0})
     if usage.usd is not None or usage.input_tokens is None or usage.output_tokens is None:
         return usage
@@ -38,9 +63,21 @@ def with_price(usage: Usage, model: str, provider: str | None = None, *, local: 
     return usage.model_copy(update={"usd": usd})
 
 
+def token_prices(
+    model: str, provider: str | None = None, *, local: bool = False
+) -> tuple[float, float] | None:
+    """Return US dollars per input token and per output token; None where unknown.
+
+    Args:
+        model: The model's name, as its provider spells it.
+        provider: The provider's name, such as ``openai``.
+        local: Whether the model runs on this machine, where calls cost no money.
+    """
+    return _own.get(model) or ((0.0, 0.0) if local else _list_prices(model, provider))
+
+
 @lru_cache(maxsize=256)
-def token_prices(model: str, provider: str | None = None) -> tuple[float, float] | None:
-    """Return US dollars per input token and per output token; None where unknown."""
+def _list_prices(model: str, provider: str | None) -> tuple[float, float] | None:
     try:
         from genai_prices import Usage as PricedUsage
         from genai_prices import calc_price

@@ -324,3 +324,18 @@ def test_a_pair_is_judged_once() -> None:
 def test_bad_arguments(arguments: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
         EntropyRouter(**arguments)
+
+
+@given(
+    answers=st.lists(st.sampled_from(["Paris", "Rome", "I don't know"]), min_size=5, max_size=5),
+    threshold=st.floats(0.05, 0.99),
+)
+def test_stopping_early_changes_no_verdict_where_some_decline(answers: list[str], threshold: float) -> None:
+    settings: dict[str, Any] = {
+        "threshold": threshold,
+        "equivalence": ExactEquivalence(),
+        "estimator": "discrete",
+    }
+    whole = EntropyRouter(**settings).decide(QUESTION, Stream(answers)).decision
+    early = EntropyRouter(**settings, adaptive=True).decide(QUESTION, Stream(answers)).decision
+    assert early.route == whole.route

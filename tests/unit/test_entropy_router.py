@@ -166,3 +166,15 @@ def test_the_doubles_keep_the_contract() -> None:
     assert by_question.sample(RouteRequest.from_text("q"), 1, seed=1)[0].text == "b"
     routed = ScriptedRouter({"q": "cloud"}).decide(RouteRequest.from_text("q"))
     assert routed.decision.route == "cloud"
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_an_edge_that_is_sure_that_it_does_not_know_needs_the_cloud(adaptive: bool) -> None:
+    answers = ["I don't know.", "I do not know", "I'm sorry, I don't know that.", "I have no idea.", "Paris"]
+    decided = EntropyRouter(adaptive=adaptive).decide(QUESTION, ScriptedSampler(answers))
+    assert (decided.decision.route, decided.decision.score, decided.draft) == ("cloud", 1.0, None)
+    assert "of 5 edge answers decline to answer: uncertainty 1.00 >= 0.50" in decided.decision.reason
+    mostly_answered = EntropyRouter(adaptive=adaptive).decide(
+        QUESTION, ScriptedSampler(["Paris", "Paris", "Paris", "Paris", "I don't know."])
+    )
+    assert mostly_answered.decision.route == "edge"

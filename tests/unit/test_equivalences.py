@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from confroute.decision import RouteRequest
 from confroute.errors import ConfigurationError, MissingExtraError, ModelError
 from confroute.testing import ScriptedSampler
-from confroute.uncertainty import EmbeddingEquivalence, LLMEquivalence, NLIEquivalence, cluster
+from confroute.uncertainty import EmbeddingEquivalence, LLMEquivalence, NLIEquivalence, cluster, is_refusal
 from confroute.uncertainty.nli import entailment_index
 
 
@@ -133,3 +133,10 @@ def test_an_llm_judges_entailment() -> None:
 @pytest.mark.parametrize("reply", ["", "dunno", "contradiction, not entailment"])
 def test_an_unreadable_verdict_is_no_entailment(reply: str) -> None:
     assert LLMEquivalence(ScriptedSampler([reply])).score([("q", "a", "b")]).tolist() == [0.0]
+
+
+def test_refusals_are_told_from_answers() -> None:
+    for text in ("I don't know.", "I'm sorry, but I do not know the answer.", "No idea", "unknown", "N/A"):
+        assert is_refusal(text), text
+    for text in ("Paris", "4 bar", "No", "I know why the caged bird sings", "Nobody, by Plath", ""):
+        assert not is_refusal(text), text

@@ -78,6 +78,16 @@ def test_forced_rules_over_capability() -> None:
     assert run(execution, IMAGE, controls=Controls(route="edge")).method == "forced"
 
 
+def test_a_forced_route_may_say_why() -> None:
+    ruled = Controls(route="cloud", reason="nothing was retrieved")
+    told = run(Execution(side("edge"), side("cloud")), controls=ruled).reason
+    assert told == "the caller asked for the cloud: nothing was retrieved"
+    assert ruled.then(Controls(route="edge")).reason is None
+    assert ruled.then(Controls(private=True)).reason == "nothing was retrieved"
+    with pytest.raises(ConfigurationError, match="no route is asked for"):
+        Controls(reason="nothing was retrieved")
+
+
 @pytest.mark.parametrize(
     ("edge", "cloud", "expected"),
     [

@@ -22,12 +22,14 @@ class Controls:
         threshold: The threshold to use instead of the router's own.
         private: Whether the call must stay on the edge.
         budget: US dollars that the call may cost at most.
+        reason: Why this route, in the decision's words.
     """
 
     route: Route | None = None
     threshold: float | None = None
     private: bool = False
     budget: float | None = None
+    reason: str | None = None
 
     def __post_init__(self) -> None:
         if self.route is not None and self.route not in get_args(Route):
@@ -38,6 +40,12 @@ class Controls:
                 raise ConfigurationError(f"{name} is {value!r}: expected a number of at least 0")
         if not isinstance(self.private, bool):
             raise ConfigurationError(f"private is {self.private!r}: expected True or False")
+        if not isinstance(self.reason, str | None):
+            raise ConfigurationError(f"reason is {self.reason!r}: expected a text")
+        if self.reason is not None and self.route is None:
+            raise ConfigurationError(
+                f"reason is {self.reason!r}, but no route is asked for: expected both, or no reason"
+            )
 
     def then(self, inner: Controls) -> Controls:
         """Return these controls with an inner block's on top; what is private stays private."""
@@ -46,6 +54,7 @@ class Controls:
             threshold=inner.threshold if inner.threshold is not None else self.threshold,
             private=self.private or inner.private,
             budget=inner.budget if inner.budget is not None else self.budget,
+            reason=inner.reason if inner.route is not None else self.reason,
         )
 
     @classmethod
@@ -78,6 +87,7 @@ def control(
     threshold: float | None = None,
     private: bool = False,
     budget: float | None = None,
+    reason: str | None = None,
 ) -> Iterator[Controls]:
     """Rule every routed call within a ``with`` block, in any framework, sync or async.
 
@@ -89,6 +99,7 @@ def control(
         private: Stay on the edge. A private call never reaches the cloud; if the edge cannot serve it, that
             is an error.
         budget: US dollars that one call may cost at most; the edge answers where the cloud might cost more.
+        reason: Why this route, for the decision's own reason, such as ``"nothing was retrieved"``.
 
     Raises:
         ConfigurationError: If a value is out of range.
@@ -99,7 +110,7 @@ def control(
             llm.invoke("What does my contract say about notice?")
         ```
     """
-    token = _current.set(_current.get().then(Controls(route, threshold, private, budget)))
+    token = _current.set(_current.get().then(Controls(route, threshold, private, budget, reason)))
     try:
         yield _current.get()
     finally:

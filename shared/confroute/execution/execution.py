@@ -159,7 +159,9 @@ class Execution:
                 )
             return _rule("edge", "private", "the request is private, so it stays on the edge", request)
         if controls.route is not None:
-            return _rule(controls.route, "forced", f"the caller asked for the {controls.route}", request)
+            why = f": {controls.reason}" if controls.reason else ""
+            told = f"the caller asked for the {controls.route}{why}"
+            return _rule(controls.route, "forced", told, request)
         lacks = {"edge": edge_lacks, "cloud": cloud_lacks}
         if sticky is not None and (lacks[sticky.route] is None or all(lacks.values())):
             return sticky.model_copy(update={"usage": Usage.none_spent(), "n_samples": 0, "private": False})

@@ -19,6 +19,7 @@ from confroute.uncertainty import (
     Estimator,
     SemanticEntropy,
     default_equivalence,
+    is_refusal,
     semantic_entropy,
 )
 
@@ -34,8 +35,9 @@ class EntropyRouter(SamplingRouter):
     """Sends a question to the cloud when the edge's own answers to it disagree in meaning.
 
     The score is Ĥ, the semantic entropy of `n_samples` edge answers divided by log N (Farquhar et al. 2024).
-    It needs no training and fits any pair of models. Its threshold belongs to `n_samples`, `equivalence`
-    and `estimator`: change one and calibrate again.
+    Where the largest cluster declines to answer ("I don't know"), the score is 1: an edge that is sure that
+    it does not know needs the cloud. It needs no training and fits any pair of models. Its threshold belongs
+    to `n_samples`, `equivalence` and `estimator`: change one and calibrate again.
 
     With `adaptive`, answers are drawn in small steps, each as small as could settle the verdict, and drawing
     stops where the answers still missing cannot move the score across the threshold. The verdict is that of
@@ -119,6 +121,8 @@ class EntropyRouter(SamplingRouter):
                 if len(samples) >= self.n_samples:
                     return self._verdict(request, samples, found)
                 missing = rule.missing(*_sizes_and_masses(samples, found))
+                if missing == "edge" and self._may_decline(samples, found):
+                    missing = self.n_samples - len(samples)
         return self._verdict(request, samples, found, stopped=missing)
 
     def _draw(self, n: int) -> Draw:
@@ -137,6 +141,14 @@ class EntropyRouter(SamplingRouter):
             samples, equivalence=equivalence, question=request.query, estimator=self.estimator
         )
 
+    def _may_decline(self, samples: Sequence[Sample], found: SemanticEntropy) -> bool:
+        """Whether the largest cluster may come to be one of refusals once all samples are drawn."""
+        declined = [is_refusal(sample.text) for sample in samples]
+        answered = Counter(label for label, no in zip(found.clusters, declined, strict=True) if not no)
+        if self.early_stop_risk and not any(declined):
+            return False
+        return sum(declined) + self.n_samples - len(samples) >= max(answered.values(), default=0)
+
     def _verdict(
         self,
         request: RouteRequest,
@@ -144,8 +156,12 @@ class EntropyRouter(SamplingRouter):
         found: SemanticEntropy,
         stopped: Route | None = None,
     ) -> Decided:
-        score = found.normalized
-        if stopped is not None:
+        score, largest = found.normalized, _largest(found)
+        members = [sample for sample, label in zip(samples, found.clusters, strict=True) if label == largest]
+        declines = 2 * sum(is_refusal(sample.text) for sample in members) > len(members)
+        if declines:
+            score = 1.0
+        elif stopped is not None:
             so_far = found.entropy / math.log(self.n_samples)
             below = math.nextafter(self.threshold, -math.inf)
             score = max(so_far, self.threshold) if stopped == "cloud" else min(so_far, below)
@@ -161,7 +177,11 @@ class EntropyRouter(SamplingRouter):
             score=score,
             threshold=self.threshold,
             method="entropy",
-            told=self._told(len(samples), found, early=stopped is not None),
+            told=(
+                f"{len(members)} of {len(samples)} edge answers decline to answer: uncertainty"
+                if declines
+                else self._told(len(samples), found, early=stopped is not None)
+            ),
             router=RouterInfo(name=f"entropy-{self.probe}", version=_VERSION),
             samples=samples,
             draft=None if self.probe == "brief" else _pick_draft(samples, found),
@@ -211,14 +231,18 @@ def _sizes_and_masses(
     return sizes, np.bincount(clusters, weights=np.exp(known)).tolist()
 
 
+def _largest(found: SemanticEntropy) -> int:
+    """Return the largest cluster; of equal ones, that of more probability mass, then the first."""
+    sizes = Counter(found.clusters)
+    return max(sizes, key=lambda label: (sizes[label], found.masses[label], -label))
+
+
 def _pick_draft(samples: Sequence[Sample], uncertainty: SemanticEntropy) -> int | None:
     """Pick the reply among the samples: the likeliest member of the largest cluster.
 
-    Where log-probabilities are unknown, the first member; clusters of equal size rank by probability mass,
-    then by first appearance. None if the answer picked is empty.
+    Where log-probabilities are unknown, the first member. None if the answer picked is empty.
     """
-    sizes = Counter(uncertainty.clusters)
-    largest = max(sizes, key=lambda label: (sizes[label], uncertainty.masses[label], -label))
+    largest = _largest(uncertainty)
     members = [i for i, label in enumerate(uncertainty.clusters) if label == largest]
     known = {i: value for i in members if (value := samples[i].mean_logprob) is not None}
     picked = max(known, key=lambda i: (known[i], -i)) if len(known) == len(members) else members[0]

@@ -11,6 +11,7 @@ from confroute.uncertainty.exact import ExactEquivalence
 from confroute.uncertainty.learned import LearnedEquivalence
 from confroute.uncertainty.llm import LLMEquivalence
 from confroute.uncertainty.nli import NLIEquivalence
+from confroute.uncertainty.refusal import is_refusal
 
 __all__ = [
     "CachedEquivalence",
@@ -26,6 +27,7 @@ __all__ = [
     "cluster_many",
     "default_equivalence",
     "entropy_of",
+    "is_refusal",
     "semantic_entropy",
 ]
 

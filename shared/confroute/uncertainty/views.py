@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from confroute.uncertainty.lexicon import NEGATIONS, STOPWORDS, Lexicon
 from confroute.uncertainty.normalize import canonical, fold
+from confroute.uncertainty.refusal import refusal_of
 from confroute.uncertainty.tokens import AMBIGUOUS, MONTHS, UNITS, Token, read_tokens
 
 READ_CHARS = 12_000
@@ -20,27 +21,6 @@ READ_CHARS = 12_000
 ALIGNED_TOKENS = 24
 """Content words whose vectors are compared."""
 
-_REFUSAL = re.compile(
-    r"\b(?:i (?:do not|don't|dont|cannot|can't|can not|am not|'m not|am unable|could not|couldn't|have no)\b"
-    r"(?!.{0,20}\b(?:agree|think so)\b)|i'm (?:not sure|sorry|unable|afraid)|i am (?:sorry|afraid)"
-    r"|not sure|unsure|no idea"
-    r"|unknown|unclear|not known|cannot (?:be determined|answer|say|tell|determine)|can't (?:answer|say|tell)"
-    r"|not (?:available|provided|specified|enough information|able to|possible to (?:say|tell"
-    r"|determine|know|answer))"
-    r"|no (?:information|answer|data|clue)|as an ai|unable to|insufficient information|don't know|do not know"
-    r"|hard to say|it depends on|there is no (?:way|information|definitive)|no one knows|nobody knows"
-    r"|idk|n/a|dunno)"
-)
-_REFUSAL_WORDS = frozenset(
-    (  # noqa: SIM905 - words read better as text than as a list
-        "i do not know don't dont cannot can't sorry sure idea information answer question unknown "
-        "unclear available determine provided specified have enough able unable say tell i'm i'm ai "
-        "language model assistant but no none really honestly unfortunately insufficient not given n a "
-        "na idk dunno possible clue data help apologize afraid as that about with certain can context "
-        "could it's would additional more specific please provide am based on text find be access real "
-        "time actually unsure hard nobody one definitive impossible"
-    ).split()
-)
 _YES = re.compile(
     r"\W*(?:yes|yeah|yep|yup|correct|true|indeed|certainly|absolutely|of course|that is correct|sure)\b"
 )
@@ -242,16 +222,7 @@ class View:
     @cached_property
     def refusal(self) -> float:
         """1 where the answer only declines to answer, 0.5 where it also says something else, 0 else."""
-        match = _REFUSAL.search(self.folded.replace("’", "'"), 0, 600)
-        if match is None:
-            return 0.0
-        words = self.folded.replace("’", "'").translate(_PUNCTUATION).split()
-        other = [w for w in words if w not in _REFUSAL_WORDS and w not in STOPWORDS]
-        return (
-            1.0
-            if len(other) <= 1 or (match.start() < 20 and len(self.keys) < 12 and len(other) <= 3)
-            else 0.5
-        )
+        return refusal_of(self.folded, len(self.keys))
 
     @cached_property
     def polarity(self) -> int:
@@ -364,4 +335,3 @@ _TEMPERATURES: dict[str, Callable[[float], float]] = {
     "fahrenheit": lambda value: (value - 32) / 1.8,
 }
 _ARTICLES = frozenset(("a", "an", "the"))
-_PUNCTUATION = str.maketrans(dict.fromkeys('.,;:!?"()[]*', " "))
