@@ -7,6 +7,7 @@ reports neither usage nor log-probabilities; this subclass does all of that with
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -119,10 +120,14 @@ class ChatLocalHuggingFace(ChatHuggingFace):
     def _run(self, prompt: Any, settings: dict[str, Any]) -> Any:
         import torch
 
+        model, n = self.llm.pipeline.model, settings["num_return_sequences"]
         with _GENERATING, torch.inference_mode():
+            if n > 1:
+                settings |= {"num_return_sequences": 1, **_read_once(model, prompt, n)}
+                prompt = {name: value.repeat(n, 1) for name, value in prompt.items()}
             if self.seed is not None:
                 torch.manual_seed(self.seed)
-            return self.llm.pipeline.model.generate(**prompt, **settings)
+            return model.generate(**prompt, **settings)
 
     def _generation_settings(self, stop: list[str] | None) -> dict[str, Any]:
         settings: dict[str, Any] = {
@@ -202,6 +207,17 @@ class ChatLocalHuggingFace(ChatHuggingFace):
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
+
+
+def _read_once(model: Any, prompt: Any, n: int) -> dict[str, Any]:
+    """Read a prompt once for n answers, but for its last token, and return its cache."""
+    from transformers import DynamicCache
+
+    name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+    cache = DynamicCache(config=model.config)
+    model(prompt["input_ids"][:, :-1], use_cache=True, logits_to_keep=1, **{name: cache})
+    cache.batch_repeat_interleave(n)
+    return {name: cache}
 
 
 def _usage(n_prompt: int, n_output: int) -> UsageMetadata:
