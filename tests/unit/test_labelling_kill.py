@@ -77,9 +77,16 @@ def test_labels_after_many_kills_equal_an_undisturbed_run(
     assert len(expected["label"]) == len(QUESTIONS)
     assert {name for _, name, *_ in expected["label"]} >= {"cloud", "tie"}
 
-    store, log = tmp_path / "killed.sqlite", tmp_path / "log"
-    log.touch()
     chance = random.Random(chance_seed)
+    kills = runs = 0
+    while kills < 20:  # a fast machine ends one run within a few
+        runs += 1
+        kills += kill_until_done(tmp_path / f"killed{runs}.sqlite", tmp_path / f"log{runs}", chance, expected)
+
+
+def kill_until_done(store: Path, log: Path, chance: random.Random, expected: dict[str, list[Any]]) -> int:
+    """Start a run again after each kill until it ends; return the number of kills."""
+    log.touch()
     kills = n_asked_before = n_lost = 0
     longest = 0.03  # seconds that a process may live; more where the machine is busy and nothing was done
     while True:
@@ -102,9 +109,9 @@ def test_labels_after_many_kills_equal_an_undisturbed_run(
         kills += 1
         longest *= 1.0 if fresh else 1.1
         assert kills < 500
-    assert kills >= 8
     assert content(store) == expected
     assert len(asked) == N_ANSWERS + n_lost
+    return kills
 
 
 def test_killed_while_writing_the_first_tables(tmp_path: Path) -> None:
