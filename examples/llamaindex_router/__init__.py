@@ -1,0 +1,1 @@
+"""LlamaIndex's `RouterQueryEngine` between an edge and a cloud engine."""

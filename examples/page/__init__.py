@@ -1,0 +1,1 @@
+"""One web page for both apps: ask, and see who answers and why."""
