@@ -1,11 +1,14 @@
 """Answers from your documents, by the edge model while it is sure: the part to copy."""
 
+from collections.abc import Callable
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from langchain_chroma import Chroma
 from langchain_community.document_loaders import BSHTMLLoader, PyPDFLoader, TextLoader
+from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.prompts import ChatPromptTemplate
@@ -14,8 +17,14 @@ from langchain_text_splitters import RecursiveCharacterTextSplitter
 
 from langchain_confroute import ChatConfRoute
 
-LOADERS = {".md": TextLoader, ".txt": TextLoader, ".html": BSHTMLLoader, ".pdf": PyPDFLoader}
-RELEVANT = 0.35  # the cosine from which a passage is taken to be about the question
+text, html = partial(TextLoader, encoding="utf-8"), partial(BSHTMLLoader, open_encoding="utf-8")
+LOADERS: dict[str, Callable[[Path], BaseLoader]] = {
+    ".md": text,
+    ".txt": text,
+    ".html": html,
+    ".pdf": PyPDFLoader,
+}
+RELEVANT = 0.3  # the cosine from which a passage is taken to be about the question
 
 SYSTEM = (
     "You answer questions of the staff, briefly. Use the numbered passages where they help, and cite them "
@@ -40,7 +49,7 @@ def store(folder: Path, embeddings: Embeddings, *, name: str, kept_in: Path) -> 
         relevance_score_fn=lambda distance: max(0.0, 1.0 - distance),  # the cosine
     )
     if not opened.get(limit=1)["ids"]:
-        splitter = RecursiveCharacterTextSplitter(chunk_size=800, chunk_overlap=100)
+        splitter = RecursiveCharacterTextSplitter(chunk_size=400, chunk_overlap=50)
         opened.add_documents(splitter.split_documents(load(folder)))
     return opened
 

@@ -21,7 +21,7 @@ def main(chosen: Options, host: str, port: int | None) -> None:
         app = LlamaIndexApp(chosen)
     except ConfRouteError as error:
         raise click.ClickException(str(error)) from error
-    serve(build(app, app.about, threshold=chosen.threshold), host=host, port=port)
+    serve(build(app, threshold=chosen.threshold), host=host, port=port)
 
 
 if __name__ == "__main__":

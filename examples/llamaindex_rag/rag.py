@@ -20,7 +20,7 @@ from llama_index.vector_stores.chroma import ChromaVectorStore
 import confroute
 from llamaindex_confroute import ConfRouteLLM
 
-RELEVANT = 0.35  # the cosine from which a passage is taken to be about the question
+RELEVANT = 0.3  # the cosine from which a passage is taken to be about the question
 
 SYSTEM = (
     "You answer questions of the staff, briefly. Use the numbered passages where they help, and cite them "
@@ -37,7 +37,7 @@ def index(folder: Path, embeddings: BaseEmbedding, *, name: str, kept_in: Path) 
     if not collection.count():
         html: dict[str, BaseReader] = {".html": HTMLTagReader(tag="body")}
         documents = SimpleDirectoryReader(folder, recursive=True, file_extractor=html).load_data()
-        opened.insert_nodes(SentenceSplitter(chunk_size=200, chunk_overlap=20)(documents))
+        opened.insert_nodes(SentenceSplitter(chunk_size=100, chunk_overlap=10)(documents))
     return opened
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 
 from examples.page import render
-from examples.page.turn import About, RagApp, Turn
+from examples.page.turn import RagApp, Turn
 
 # What a model writes is shown as Markdown; a picture in it must not tell another server what was said.
 HEAD = """<meta http-equiv="Content-Security-Policy" content="default-src 'self'; img-src 'self' data: blob:;
@@ -19,7 +19,7 @@ STYLE = Path(__file__).parent / "style.css"
 FONT = ("system-ui", "sans-serif")  # Gradio's own theme asks a font server, which a private question must not
 
 
-def build(app: RagApp, about: About, *, threshold: float) -> gr.Blocks:
+def build(app: RagApp, *, threshold: float) -> gr.Blocks:
     """Lay the page out and wire it to an app."""
 
     def ask(question: str, limit: float, private: bool) -> Iterator[tuple[str, str, str, str, str]]:
@@ -39,15 +39,20 @@ def build(app: RagApp, about: About, *, threshold: float) -> gr.Blocks:
 
     page = gr.Blocks(title="Ask the documents", analytics_enabled=False)
     with page:
-        gr.HTML(render.heading(about), elem_id="heading")
+        gr.HTML(render.heading(app.about), elem_id="heading")
         with gr.Row():
             with gr.Column(scale=3, min_width=320):
                 question = gr.Textbox(label="Question", lines=2, submit_btn="Ask", elem_id="question")
-                gr.Examples(about.questions, question, label="For instance")
-                answer = gr.Markdown(label="Answer", elem_id="answer", show_label=True, container=True)
+                private = gr.Checkbox(label="Keep private: never to the cloud", elem_id="private")
+                if app.about.questions:
+                    gr.Examples(app.about.questions, question, label="For instance")
+                verdict = gr.HTML(elem_id="verdict")
+                answer = gr.Markdown(elem_id="answer", container=True)
                 with gr.Accordion("Sources"):
                     sources = gr.HTML(elem_id="sources")
             with gr.Column(scale=2, min_width=320):
+                with gr.Accordion("What the edge said, several times asked"):
+                    meanings = gr.HTML(elem_id="meanings")
                 limit = gr.Slider(
                     0,
                     1,
@@ -57,11 +62,6 @@ def build(app: RagApp, about: About, *, threshold: float) -> gr.Blocks:
                     info="The cloud answers from this uncertainty on: at 0 always, at 1 if no two agree.",
                     elem_id="threshold",
                 )
-                private = gr.Checkbox(label="Keep private: never to the cloud", elem_id="private")
-                with gr.Accordion("Who answers, and why"):
-                    verdict = gr.HTML(elem_id="verdict")
-                with gr.Accordion("What the edge said when asked several times"):
-                    meanings = gr.HTML(elem_id="meanings")
                 with gr.Accordion("So far"):
                     tally = gr.HTML(render.tally(app.stats), elem_id="tally")
         question.submit(

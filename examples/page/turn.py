@@ -59,6 +59,8 @@ class About:
 class RagApp(Protocol):
     """An app behind the page."""
 
+    about: About
+
     @property
     def stats(self) -> Stats:
         """What the routed model has done so far."""

@@ -38,11 +38,6 @@ DOCUMENTS = {
 }
 
 
-def test_a_browser_is_here() -> None:
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium here (Debian: chromium)")
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
@@ -115,7 +110,7 @@ def running(
         app = served(
             request.param, Options(documents=folder, edge=f"{edge.url}#small", cloud=f"{cloud.url}#large")
         )
-        page = build(app, app.about, threshold=0.5)
+        page = build(app, threshold=0.5)
         yield serve(page, host="127.0.0.1", port=None, wait=False), edge, cloud
         page.close()
     patch.undo()
