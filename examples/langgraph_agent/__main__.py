@@ -12,7 +12,8 @@ import click
 from confroute.errors import ConfRouteError
 from examples.options import Options, options
 
-QUESTIONS = ("What is the capital of France?", "At what time does the shop close on Saturdays?")
+SMALL_TALK = ("What is the capital of France?",)
+ABOUT_DOCUMENTS = ("At what time does the shop close on Saturdays?", "Who repairs the forklifts?")
 
 
 @click.command()
@@ -32,7 +33,7 @@ def main(chosen: Options, questions: Sequence[str], private: bool) -> None:
     for note in chosen.notes():
         click.secho(note, fg="yellow")
     config = {"configurable": {"thread_id": str(uuid.uuid4()), "confroute_private": private}}
-    for question in questions or QUESTIONS:
+    for question in questions or (*SMALL_TALK, *ABOUT_DOCUMENTS):
         click.secho(f"\n{question}", bold=True)
         for step in agent.stream({"messages": [("user", question)]}, config, stream_mode="updates"):
             for node in step.values():

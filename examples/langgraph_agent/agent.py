@@ -10,8 +10,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langchain_confroute import ConfRouteMiddleware
 
 SYSTEM = (
-    "You answer questions of the staff, briefly. Search the documents for whatever concerns the dairy. If "
-    "you do not know the answer, say: I don't know."
+    "You help the staff of a dairy. Call search_documents once for a question about the dairy; when its "
+    "passages are there, tell the answer that they hold, in one sentence."
 )
 
 

@@ -21,7 +21,6 @@ import confroute
 from llamaindex_confroute import ConfRouteLLM
 
 RELEVANT = 0.3  # the cosine from which a passage is taken to be about the question
-
 SYSTEM = (
     "You answer questions of the staff, briefly. Use the numbered passages where they help, and cite them "
     "like [1]. If you do not know the answer, say: I don't know.\n\n{passages}"
