@@ -43,6 +43,7 @@ def side_of(
         max_output_tokens=_longest_reply(model),
         max_input_tokens=profile.get("max_input_tokens"),
         sees_images=profile.get("image_inputs"),
+        calls_tools=profile.get("tool_calling"),
         breaker=Breaker(name, server_errors=server_errors, reset_after=reset_after),
     )
 

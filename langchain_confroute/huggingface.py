@@ -32,7 +32,7 @@ class ChatLocalHuggingFace(ChatHuggingFace):
 
     Heeds `temperature` (None and 0 are greedy), `top_p`, `top_k`, `max_tokens`, `seed`, `n` and `logprobs`,
     and reports usage and the model's name; what is unset is as the checkpoint's generation config has it.
-    Needs the extra ``demo``.
+    Tools are not offered to the model, and its profile says so. Needs the extra ``demo``.
     """
 
     top_k: int | None = None
@@ -61,6 +61,7 @@ class ChatLocalHuggingFace(ChatHuggingFace):
                 f"cannot load the model {str(model)!r}: {error}. Expected a folder with a causal language "
                 "model, or the name of one on a hub that this machine reaches"
             ) from error
+        settings.setdefault("profile", {"tool_calling": False})
         return cls(llm=llm, tokenizer=llm.pipeline.tokenizer, model_id=str(model), **settings)
 
     @property

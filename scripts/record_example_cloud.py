@@ -18,7 +18,7 @@ from langchain_core.tools import BaseTool
 
 from examples.langchain_rag import rag
 from examples.langchain_rag.app import opened
-from examples.langgraph_agent.__main__ import ABOUT_DOCUMENTS
+from examples.langgraph_agent.__main__ import QUESTIONS
 from examples.langgraph_agent.agent import SYSTEM, search_tool
 from examples.options import Options
 from examples.standin.recorded import FILE
@@ -36,7 +36,7 @@ def main() -> None:
     store = opened(Options())
     chain = rag.chain(store, model)  # type: ignore[arg-type]  # any chat model answers; none is routed here
     tool = search_tool(store)
-    agent = {question: steps(model.bind_tools([tool]), tool, question) for question in ABOUT_DOCUMENTS}
+    agent = {question: steps(model.bind_tools([tool]), tool, question) for question in QUESTIONS}
     print(json.dumps(agent, indent=2))
     answers = {}
     for row in map(json.loads, (FILE.parents[1] / "corpus" / "questions.jsonl").open(encoding="utf-8")):

@@ -12,8 +12,7 @@ import click
 from confroute.errors import ConfRouteError
 from examples.options import Options, options
 
-SMALL_TALK = ("What is the capital of France?",)
-ABOUT_DOCUMENTS = ("At what time does the shop close on Saturdays?", "Who repairs the forklifts?")
+QUESTIONS = ("At what time does the shop close on Saturdays?", "Who repairs the forklifts?")
 
 
 @click.command()
@@ -23,7 +22,8 @@ ABOUT_DOCUMENTS = ("At what time does the shop close on Saturdays?", "Who repair
 def main(chosen: Options, questions: Sequence[str], private: bool) -> None:
     """Talk with an agent that may search a folder of documents; each turn is one model's.
 
-    QUESTIONS are the turns of one conversation.
+    QUESTIONS are the turns of one conversation. The demo's edge cannot call tools, so without --edge every
+    turn is the cloud's; try --edge ollama:qwen2.5:1.5b.
     """
     logging.getLogger("confroute").setLevel(logging.ERROR)  # each decision is printed
     try:
@@ -33,7 +33,7 @@ def main(chosen: Options, questions: Sequence[str], private: bool) -> None:
     for note in chosen.notes():
         click.secho(note, fg="yellow")
     config = {"configurable": {"thread_id": str(uuid.uuid4()), "confroute_private": private}}
-    for question in questions or (*SMALL_TALK, *ABOUT_DOCUMENTS):
+    for question in questions or QUESTIONS:
         click.secho(f"\n{question}", bold=True)
         for step in agent.stream({"messages": [("user", question)]}, config, stream_mode="updates"):
             for node in step.values():

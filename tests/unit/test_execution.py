@@ -1,6 +1,7 @@
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,24 @@ def test_images_go_to_who_can_see(
 ) -> None:
     decision = run(Execution(side("edge", **edge), side("cloud", **cloud)), IMAGE)
     assert (decision.route, decision.method) == expected
+
+
+@pytest.mark.parametrize(
+    ("edge", "tools", "expected"),
+    [
+        (False, ("search",), ("cloud", "capability", "edge cannot call tools, so the cloud answers")),
+        (False, (), ("edge", "trained", None)),
+        (None, ("search",), ("edge", "trained", None)),
+        (True, ("search",), ("edge", "trained", None)),
+    ],
+)
+def test_tools_go_to_who_can_call_them(
+    edge: bool | None, tools: tuple[str, ...], expected: tuple[str, str, str | None]
+) -> None:
+    request = replace(QUESTION, tools=tools)
+    decision = run(Execution(side("edge", calls_tools=edge), side("cloud")), request, route="edge")
+    assert (decision.route, decision.method) == expected[:2]
+    assert expected[2] in (None, decision.reason)
 
 
 def test_a_prompt_that_the_edge_cannot_hold_goes_to_the_cloud() -> None:

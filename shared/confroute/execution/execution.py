@@ -38,6 +38,7 @@ class Side:
         max_output_tokens: Its longest reply; None where unknown.
         max_input_tokens: Its context window; None where unknown.
         sees_images: Whether it reads images; None where unknown.
+        calls_tools: Whether it can call tools; None where unknown.
         breaker: Its circuit breaker.
     """
 
@@ -47,6 +48,7 @@ class Side:
     max_output_tokens: int | None = None
     max_input_tokens: int | None = None
     sees_images: bool | None = None
+    calls_tools: bool | None = None
     breaker: Breaker = field(default_factory=lambda: Breaker("model"))
 
     def bound(self, input_tokens: int) -> float:
@@ -321,6 +323,8 @@ def _lacking(side: Side, request: RouteRequest) -> str | None:
     """Say what a model lacks to serve a request; None where it lacks nothing that is known."""
     if request.has_images and side.sees_images is False:
         return f"{side.name} cannot see images"
+    if request.tools and side.calls_tools is False:
+        return f"{side.name} cannot call tools"
     length = sum(len(message.text) for message in request.messages) // _CHARS_PER_TOKEN
     if side.max_input_tokens is not None and length > side.max_input_tokens:
         return f"the prompt of about {length} tokens exceeds the {side.max_input_tokens} of {side.name}"
