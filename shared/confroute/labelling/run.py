@@ -69,8 +69,8 @@ def label(
         store: The SQLite file of the run; made if absent.
         sampling: How to sample.
         labels: How to label.
-        equivalence: The judge of "means the same"; equality of canonical forms by default. Scores of any
-            other are cached beside the store.
+        equivalence: The judge of "means the same"; `default_equivalence` by default. Its scores are cached
+            beside the store.
         concurrency: Most requests in flight per model.
         limit: Only the first so many questions.
         prices: US dollars per input and per output token by model name; list prices where absent.
