@@ -135,8 +135,29 @@ def test_an_unreadable_verdict_is_no_entailment(reply: str) -> None:
     assert LLMEquivalence(ScriptedSampler([reply])).score([("q", "a", "b")]).tolist() == [0.0]
 
 
-def test_refusals_are_told_from_answers() -> None:
-    for text in ("I don't know.", "I'm sorry, but I do not know the answer.", "No idea", "unknown", "N/A"):
-        assert is_refusal(text), text
-    for text in ("Paris", "4 bar", "No", "I know why the caged bird sings", "Nobody, by Plath", ""):
-        assert not is_refusal(text), text
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I don't know.", "I'm sorry, but I do not know the answer.", "No idea", "unknown", "N/A", "IDK",
+        "I don't know who wrote Effi Briest.", "I'm not sure which river is meant.",
+        "I'm not aware of who the CEO of Foo Corp is.", "I have no information about the dairy.",
+        "Unfortunately, I cannot answer that. I don't have access to the documents.",
+        "Ich weiß es nicht.", "Keine Ahnung", "Je ne sais pas.", "No lo sé",
+    ],
+)  # fmt: skip
+def test_refusals(text: str) -> None:
+    assert is_refusal(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Paris", "4 bar", "No", "I know why the caged bird sings", "Nobody, by Plath", "",
+        "I'm not sure, but I think it was Napoleon.", "I'm not sure, but probably Paris.", "IDK Paris",
+        "I'm not sure; 1945", "Unknown Pleasures", "Tomb of the Unknown Soldier", "I Don't Like Mondays",
+        "It depends on temperature", "Unable to fly.", "I'm sorry, Dave",
+        "I don't know much about it. The capital is Lyon.",
+    ],
+)  # fmt: skip
+def test_answers_that_sound_like_refusals(text: str) -> None:
+    assert not is_refusal(text)

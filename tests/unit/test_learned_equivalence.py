@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from confroute.errors import ConfigurationError
+from confroute.uncertainty import default_equivalence
 from confroute.uncertainty.clustering import cluster
 from confroute.uncertainty.equivalence import Equivalence
 from confroute.uncertainty.learned import WEIGHTS, LearnedEquivalence
@@ -301,3 +302,43 @@ def test_trees_walk_to_the_leaf_that_the_thresholds_name() -> None:
 def test_trees_of_no_binary_shape_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="tree arrays"):
         Trees(np.zeros((1, 2), dtype=int), np.zeros((1, 2)), np.zeros((1, 3)), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("Virginia", "West Virginia"),
+        ("York", "New York"),
+        ("Toy Story", "Toy Story 2"),
+        ("Henry", "Henry VIII"),
+        ("eastern Europe", "western Europe"),
+        ("The price will increase.", "The price will decrease."),
+        ("Alice defeated Bob.", "Bob defeated Alice."),
+        ("Mars is bigger than Earth.", "Earth is bigger than Mars."),
+        ("3-1", "1-3"),
+        ("3 pm", "3 am"),
+        ("14:30", "15:30"),
+        ("Aldous Huxley", "George Orwell wrote it, not Aldous Huxley."),
+        ("Sydney", "Many think it is Sydney, but the capital is Canberra."),
+    ],
+)
+def test_answers_that_share_words_and_differ_in_what_decides(a: str, b: str) -> None:
+    clusters = [tuple(cluster(pair, equivalence=default_equivalence())) for pair in ([a, b], [b, a])]
+    assert clusters == [(0, 1), (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("3 pm", "15:00"),
+        ("noon", "12 pm"),
+        ("dogs and cats", "cats and dogs"),
+        ("Alice married Bob.", "Bob married Alice."),
+        ("1945", "in 1945"),
+        ("Canberra", "Many think it is Sydney, but the capital is Canberra."),
+        ("George Orwell", "George Orwell wrote it, not Aldous Huxley."),
+    ],
+)
+def test_contrasts_leave_alone_what_means_the_same(a: str, b: str) -> None:
+    clusters = [tuple(cluster(pair, equivalence=default_equivalence())) for pair in ([a, b], [b, a])]
+    assert clusters == [(0, 0), (0, 0)]

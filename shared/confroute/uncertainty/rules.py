@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from confroute.uncertainty.contrast import contrasts, minutes
 from confroute.uncertainty.features import Question
 from confroute.uncertainty.normalize import choice_letter, parse_options
 from confroute.uncertainty.views import View
@@ -27,8 +28,8 @@ def exact_verdict(question: Question, a: View, b: View) -> float | None:
     """Return the score of a pair that a rule decides; None for all others.
 
     Equal canonical forms, two refusals and the same program mean the same. An empty answer means nothing
-    else; two different option letters or bare numbers, *yes* and *no*, an answer and a refusal, and two
-    different programs never mean the same.
+    else; two different option letters or bare numbers, *yes* and *no*, an answer and a refusal, two
+    different programs, and what `confroute.uncertainty.contrast` finds never mean the same.
     """
     if a.text == b.text:
         return SURE
@@ -64,7 +65,10 @@ def exact_verdict(question: Question, a: View, b: View) -> float | None:
         return bare
     if a.polarity * b.polarity == -1 and min(len(a.keys), len(b.keys)) <= 3:
         return _DIFFERENT
-    return None
+    time_a, time_b = minutes(a.folded), minutes(b.folded)
+    if time_a is not None and time_a == time_b:
+        return SURE
+    return _DIFFERENT if contrasts(a, b) else None
 
 
 def _differs(a: View, b: View) -> float:

@@ -222,7 +222,7 @@ class View:
     @cached_property
     def refusal(self) -> float:
         """1 where the answer only declines to answer, 0.5 where it also says something else, 0 else."""
-        return refusal_of(self.folded, len(self.keys))
+        return refusal_of(self.folded)
 
     @cached_property
     def polarity(self) -> int:
