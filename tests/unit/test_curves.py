@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from confroute.errors import ConfigurationError
-from confroute.evaluation import Costs, RoutingCurve, auroc, reliability
+from confroute.evaluation import Costs, RoutingCurve, auroc, bootstrap_curve, reliability
 
 # Four questions: the cloud gains on 0 and 1, nothing on 2, loses on 3.
 EDGE = [0, 0, 1, 1]
@@ -55,7 +55,11 @@ def test_curve_equals_brute_force(rows: Any, recovered: float) -> None:
     points = brute_points(scores, edge, cloud)
     assert curve.share == pytest.approx([x for x, _ in points])
     assert curve.quality == pytest.approx([y for _, y in points])
-    if np.mean(cloud) > np.mean(edge):
+    gains = {float(c) - float(e) for e, c in zip(edge, cloud, strict=True)}
+    if np.mean(cloud) > np.mean(edge) and len(gains) == 1:
+        assert "gains the same" in str(curve.undefined)
+        assert math.isnan(curve.apgr)
+    elif np.mean(cloud) > np.mean(edge):
         assert curve.undefined is None
         assert curve.apgr == pytest.approx(brute_apgr(points))
         assert curve.cpt(recovered) == pytest.approx(brute_cpt(points, recovered), abs=1e-6)
@@ -171,3 +175,13 @@ def test_calibration_error_by_hand() -> None:
 def test_probabilities_outside_the_unit_interval_are_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"in \[0, 1\]"):
         reliability([1.2], [1])
+
+
+def test_where_every_question_gains_the_same_there_is_no_figure() -> None:
+    scores = [0.9, 0.5, 0.1]
+    curve = RoutingCurve.from_scores(scores, [0, 0, 0], [1, 1, 1])
+    assert "gains the same from the cloud" in str(curve.undefined)
+    assert math.isnan(curve.apgr)
+    assert math.isnan(curve.cpt(0.5))
+    assert math.isnan(curve.pgr(0.5))
+    assert math.isnan(bootstrap_curve(scores, [0, 0, 0], [1, 1, 1], n_resamples=20)["apgr"].estimate)

@@ -157,3 +157,16 @@ def test_too_few_decisions_are_refused() -> None:
         drift(logged([0.5] * 19), Reference.of([0.5] * 50))
     with pytest.raises(ConfigurationError, match="0 decisions"):
         drift([], Reference.of([0.5] * 50))
+
+
+def test_a_last_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    log = DecisionLog(path)
+    for score in (0.1, 0.9):
+        log.write(RouteRequest.from_text("q"), decision(score), None)
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(whole + whole.splitlines()[0][:40], encoding="utf-8")
+    assert [one.score for one in read_log(path)[0]] == [0.1, 0.9]
+    path.write_text(whole.splitlines()[0][:40] + "\n" + whole, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="line 1"):
+        read_log(path)

@@ -300,3 +300,22 @@ def test_wrong_arguments_are_refused(arguments: dict[str, Any], told: str) -> No
     given = {"questions": ["q"], "answers": {"a": ["1"], "b": ["2"]}, **arguments}
     with pytest.raises(ConfigurationError, match=told):
         judge(given.pop("questions"), given.pop("answers"), model=ScriptedSampler(["[[A]]"]), **given)
+
+
+def test_more_orders_than_there_are_ask_no_order_twice() -> None:
+    coin = ScriptedSampler(lambda request, number: "[[A]]" if number % 2 else "[[B]]", name="coin")
+    found = judge(QUESTIONS, {"a": BAD, "b": GOOD}, model=coin, orders=16)
+    assert found.asked == 24
+    seen = [draw.request.messages[-1].text for draw in coin.draws]
+    assert len(set(seen)) == len(seen) == 24
+
+
+def test_a_question_read_in_one_order_only_credits_nobody() -> None:
+    def reply(request: RouteRequest, number: int) -> str:
+        first = shown(request)["A"]
+        return "[[A]]" if first.startswith("bad") or first.endswith(" 0") else "hard to say"
+
+    found = judge(QUESTIONS, {"a": BAD, "b": GOOD}, model=ScriptedSampler(reply))
+    assert np.isnan(found.quality[1:]).all()
+    assert found.quality[0].tolist() == [0.5, 0.5]
+    assert found.unread == 11

@@ -393,3 +393,11 @@ def test_the_status_tells_pair_answers_money_and_labels(tmp_path: Path) -> None:
     assert "5, of which 4 with all answers" in told
     assert "1 refused, 0 without an answer" in told
     assert "rule difference, tau 0.1, estimator likelihood" in told
+
+
+def test_a_users_price_goes_before_a_server_here_that_costs_nothing() -> None:
+    usage = Usage(input_tokens=1000, output_tokens=100, usd=0.0)
+    own = Price("large", {"large": (1e-6, 2e-6)}).priced(usage)
+    assert own is not None
+    assert own.usd == pytest.approx(0.0012)
+    assert Price("large", {}).priced(usage) == usage

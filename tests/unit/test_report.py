@@ -13,6 +13,7 @@ import pytest
 
 from confroute.errors import ConfigurationError, MissingExtraError
 from confroute.evaluation import Outcomes, Signal, evaluate, plots, read_outcomes, write_report
+from confroute.evaluation.caveats import verdict
 
 for _module in ("matplotlib", "jinja2", "sklearn"):
     pytest.importorskip(_module)
@@ -164,3 +165,40 @@ def test_a_missing_package_is_named_with_its_extra(
     with pytest.raises(MissingExtraError, match=r'pip install "confroute\[evaluate\]"'):
         write_report(found, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("sign", "sentence"),
+    [
+        (1, "it beats sending long questions to the cloud."),
+        (-1, "it is worse than sending long questions to the cloud, and it is worse than chance."),
+    ],
+)
+def test_the_verdict_says_which_is_better(sign: int, sentence: str) -> None:
+    rng = np.random.default_rng(3)
+    edge, cloud = (rng.random(400) < 0.5).astype(float), np.ones(400)
+    questions = tuple("x" * int(rng.integers(1, 50)) for _ in range(400))
+    signal = Signal("mine", sign * (cloud - edge) + 0.3 * rng.random(400))
+    found = evaluate(Outcomes("data", questions, edge, cloud), signal, n_resamples=200)
+    assert verdict(found).endswith(sentence)
+
+
+def test_a_gap_that_may_be_chance_is_said(tmp_path: Path) -> None:
+    edge, cloud = np.array([1.0, 0.0] * 30), np.array([0.0, 1.0] * 29 + [1.0, 1.0])
+    outcomes = Outcomes("data", tuple(f"question {i}" for i in range(60)), edge, cloud)
+    written(tmp_path, outcomes)
+    page = (tmp_path / "report.html").read_text()
+    assert re.search(r"undefined in \d+% of resamples", page)
+    assert "the gap between the two may be chance" in page
+
+
+def test_a_scale_below_zero_is_refused() -> None:
+    outcomes = Outcomes("data", ("a", "b"), np.array([-1.0, 0.0]), np.array([1.0, 1.0]))
+    with pytest.raises(ConfigurationError, match="below 0"):
+        evaluate(outcomes, Signal("mine", np.array([0.1, 0.2])))
+
+
+def test_a_cloud_that_costs_nothing_leaves_nothing_to_save() -> None:
+    assert (
+        Outcomes("data", ("q",), *[np.zeros(1)] * 2, edge_cost=free[:1], cloud_cost=free[:1]).costs() is None
+    )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from confroute.errors import ConfigurationError
-from confroute.evaluation.curves import NO_GAP, Costs, RoutingCurve
+from confroute.evaluation.curves import NO_GAP, Costs, RoutingCurve, all_alike
 from confroute.evaluation.ranking import (
     FloatArray,
     area,
@@ -200,7 +200,7 @@ class _Resampled:
         share = cumulate(ranked, self.ends) / n
         gain = cumulate(ranked * self.gain, self.ends) / n
         gap = gain[:, -1]
-        known = gap > NO_GAP
+        known = (gap > NO_GAP) & (not all_alike(self.gain))
         safe = np.where(known, gap, np.nan)
         figures = {"apgr": area(share, gain) / safe}
         for x in cpts:

@@ -8,6 +8,7 @@ from confroute.evaluation.measure import CONFIDENCE, LENGTH, Evaluation, Standin
 
 _FEW = 300
 _ALPHA = 0.05
+_CHANCE = 0.5
 _ALWAYS = (
     (
         "Intervals hold 95 % of the results on questions drawn anew from the same source. They do not tell "
@@ -44,6 +45,8 @@ def _beaten(evaluation: Evaluation) -> str:
         if standing is None or standing.against is None or evaluation.router.name == name:
             continue
         told.append(f"{_outcome(standing)} {rule}")
+    if evaluation.standings[0].figures["apgr"].high < _CHANCE:
+        told.append("is worse than chance")
     return f"As an order of questions, it {', and it '.join(told)}." if told else ""
 
 
@@ -60,6 +63,11 @@ def caveats(evaluation: Evaluation) -> list[str]:
     found = list(data.notes)
     if evaluation.undefined:
         found.append(f"APGR and CPT are undefined: {evaluation.undefined}.")
+    elif (unsure := evaluation.standings[0].figures["apgr"].undefined) > 0:
+        found.append(
+            f"In {percent(unsure)} of the resamples the cloud was no better than the edge: the gap between "
+            "the two may be chance, and APGR and CPT, which are parts of it, say little."
+        )
     if data.n < _FEW:
         found.append(f"{data.n} questions are few: read the intervals, not the figures.")
     if not point.given:

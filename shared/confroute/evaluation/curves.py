@@ -53,6 +53,11 @@ class Costs:
         return cls(paid, strong, reference)
 
 
+def all_alike(gains: FloatArray) -> bool:
+    """Whether every question gains the same from the cloud, so that no order of them is better."""
+    return bool(np.ptp(gains) <= NO_GAP)
+
+
 @dataclass(frozen=True)
 class RoutingCurve:
     """Quality against cloud share for every threshold that a router's scores allow.
@@ -63,8 +68,9 @@ class RoutingCurve:
     Eqs. 6 to 8): PGR(share) = (q(share) − q(0)) / (q(1) − q(0)); APGR is the exact area under PGR, not the
     literature's ten-point mean; CPT(x) is the smallest share with PGR >= x.
 
-    Where the cloud is no better than the edge there is no gap to recover: `apgr`, `cpt` and `pgr` are NaN and
-    `undefined` says why.
+    Where the cloud is no better than the edge there is no gap to recover, and where every question gains the
+    same from the cloud no router differs from chance: `apgr`, `cpt` and `pgr` are NaN, and `undefined` says
+    why.
 
     Attributes:
         n: Number of questions.
@@ -73,6 +79,7 @@ class RoutingCurve:
         quality: Mean quality at each threshold, shape [m + 1].
         cost: Mean US dollars per question at each threshold, shape [m + 1]; None where unknown.
         all_cloud_cost: Mean US dollars per question without a router; None where unknown.
+        gains_alike: Whether every question gains the same from the cloud.
     """
 
     n: int
@@ -81,6 +88,7 @@ class RoutingCurve:
     quality: FloatArray
     cost: FloatArray | None = None
     all_cloud_cost: float | None = None
+    gains_alike: bool = False
 
     @classmethod
     def from_scores(
@@ -125,6 +133,7 @@ class RoutingCurve:
             quality=at_thresholds(edge, cloud),
             cost=cost,
             all_cloud_cost=None if costs is None else float(costs.all_cloud.mean()),
+            gains_alike=all_alike(cloud - edge),
         )
 
     @property
@@ -136,7 +145,12 @@ class RoutingCurve:
     def undefined(self) -> str | None:
         """Why PGR, APGR and CPT are undefined; None where they are defined."""
         if self.gap > NO_GAP:
-            return None
+            if not self.gains_alike:
+                return None
+            return (
+                f"each of these {self.n} questions gains the same from the cloud, so it does not matter "
+                "which ones are sent there"
+            )
         return (
             f"the cloud (mean quality {self.quality[-1]:.4f}) is no better than the edge "
             f"({self.quality[0]:.4f}) on these {self.n} questions, so there is no gap to recover"
@@ -175,7 +189,8 @@ class RoutingCurve:
         Raises:
             ConfigurationError: If `recovered` is outside (0, 1].
         """
-        return float("nan") if self.undefined else self.share_reaching(self._target(recovered))
+        target = self._target(recovered)
+        return float("nan") if self.undefined else self.share_reaching(target)
 
     def dips_after(self, recovered: float) -> bool:
         """Tell whether the curve falls below the target again after `cpt` has first reached it."""

@@ -146,6 +146,8 @@ class Drift:
 def read_log(path: str | Path) -> tuple[list[Logged], int]:
     """Read a log of decisions: JSON lines, each a decision with its ``time`` in ISO 8601.
 
+    A last line that is not whole yet is left out.
+
     Returns:
         The decisions that a router took, in order of time, and the number of other rows.
 
@@ -167,6 +169,8 @@ def read_log(path: str | Path) -> tuple[list[Logged], int]:
                 time = datetime.fromisoformat(row["time"])
                 decision = RouteDecision(**{name: row[name] for name in fields & set(row)})
             except (ValueError, TypeError, KeyError) as error:
+                if not line.endswith("\n"):
+                    break  # the last line is being written
                 raise ConfigurationError(
                     f"{path}, line {number} is not a decision with a time ({type(error).__name__}: {error}): "
                     'expected {"time": "2026-05-01T12:00:00+00:00", "route": "edge", "score": 0.2, ...}'

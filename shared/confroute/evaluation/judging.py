@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -135,7 +136,8 @@ def judge(
         prompt: ``"choice"``, ``"paper"`` (the setting of the paper's Table 2), ``"mt-bench"`` (grades from 1
             to 10), or a `JudgePrompt`.
         references: A right answer for each question, where known.
-        orders: Orders in which each question's answers are shown; one for each answer if None.
+        orders: Orders in which each question's answers are shown, at most all there are; one for each answer
+            if None.
         cache: SQLite file that keeps the replies; in memory if None.
         prices: US dollars per input and output token by model, which go before list prices.
         max_concurrency: Requests under way at once.
@@ -192,8 +194,9 @@ class _Run:
         )
         by_question: dict[int, list[_Verdict]] = {}
         for verdict in verdicts:
-            if verdict.named is not None:
-                by_question.setdefault(verdict.question, []).append(verdict)
+            by_question.setdefault(verdict.question, []).append(verdict)
+        # Read in some of its orders only, a question would credit those who stood at the judge's place.
+        by_question = {i: one for i, one in by_question.items() if all(v.named is not None for v in one)}
         quality = np.full(self.which.shape, np.nan)
         for i, texts in enumerate(self.distinct):
             if len(texts) == 1:
@@ -267,12 +270,16 @@ class _Run:
 
 
 def _orders(k: int, n_orders: int, rng: np.random.Generator) -> Iterator[tuple[int, ...]]:
-    """Yield a random order of k answers and its rotations, then those of another one, as many as asked."""
-    order = rng.permutation(k)
-    for r in range(n_orders):
-        if r and r % k == 0:
-            order = rng.permutation(k)
-        yield tuple(int(j) for j in np.roll(order, r % k))
+    """Yield a random order of k answers and its rotations, then those of another one; no order twice."""
+    wanted, shown = min(n_orders, math.factorial(k)), set[tuple[int, ...]]()
+    while len(shown) < wanted:
+        order = [int(j) for j in rng.permutation(k)]
+        if tuple(order) in shown:
+            continue
+        for r in range(min(k, wanted - len(shown))):
+            rotated = (*order[k - r :], *order[: k - r])
+            shown.add(rotated)
+            yield rotated
 
 
 def _agreement(verdicts: Sequence[Sequence[tuple[bool, ...]]]) -> tuple[Interval | None, float | None]:

@@ -186,11 +186,17 @@ def evaluate(
         seed: Their seed.
 
     Raises:
-        ConfigurationError: If scores do not fit the questions, or `keep` is out of range.
+        ConfigurationError: If scores do not fit the questions, `keep` is out of range, or a quality is below
+            0.
     """
     if not 0 < keep <= 1:
         raise ConfigurationError(f"keep is {keep}: expected a part of the cloud's quality in (0, 1]")
     edge, cloud = outcomes.edge_quality, outcomes.cloud_quality
+    if min(edge.min(), cloud.min()) < 0:
+        raise ConfigurationError(
+            "a quality is below 0, so that a part of the cloud's quality has no meaning: expected a scale on "
+            "which 0 is the worst; add a constant to both columns"
+        )
     scores = column(router.scores, f"scores of {router.name}", outcomes.n)
     curve = RoutingCurve.from_scores(scores, edge, cloud, costs=router.costs)
     chosen = _threshold_keeping(curve, keep) if threshold is None else threshold

@@ -104,8 +104,8 @@ class Outcomes:
 def _spent(
     edge: FloatArray | None, cloud: FloatArray | None, deciding: FloatArray | None, *, drafts: bool
 ) -> Costs | None:
-    if edge is None or cloud is None:
-        return None
+    if edge is None or cloud is None or not cloud.sum() > 0:
+        return None  # a cloud that costs nothing leaves nothing to save
     extra = np.zeros(len(edge)) if deciding is None else deciding
     return Costs.of(edge + extra, cloud + extra + (edge if drafts else 0.0), cloud)
 

@@ -246,7 +246,8 @@ def _reach(figure: Interval, *, percent: bool = False) -> str:
     if math.isnan(figure.low) or figure.low == figure.high:
         return ""
     scale, places, unit = (100, 0, " %") if percent else (1, 3, "")
-    return f"{scale * figure.low:.{places}f} to {scale * figure.high:.{places}f}{unit}"
+    told = f"{scale * figure.low:.{places}f} to {scale * figure.high:.{places}f}{unit}"
+    return f"{told}, undefined in {figure.undefined:.0%} of resamples" if figure.undefined else told
 
 
 def _money(figure: Interval) -> str:

@@ -50,11 +50,12 @@ class Price:
 
     def __init__(self, model: str, table: Mapping[str, tuple[float, float]]) -> None:
         self.model = model
-        self.per_token = table.get(model) or token_prices(model)
+        self.own = table.get(model)
+        self.per_token = self.own or token_prices(model)
 
     def priced(self, usage: Usage | None) -> Usage | None:
-        """Return the usage with its cost where tokens and price are known."""
-        if usage is None or self.per_token is None or usage.usd is not None:
+        """Return the usage with its cost where tokens and price are known; the user's price goes first."""
+        if usage is None or self.per_token is None or (usage.usd is not None and self.own is None):
             return usage
         if usage.input_tokens is None or usage.output_tokens is None:
             return usage
