@@ -92,7 +92,8 @@ def tally(stats: Stats) -> str:
         ("spent", _dollars(stats.usd)),
         ("saved", _dollars(stats.usd_saved)),
     ]
-    return "".join(f'<div class="fact"><b id="{name}">{value}</b> {name}</div>' for name, value in facts)
+    told = "".join(f'<div class="fact"><b id="{name}">{value}</b> {name}</div>' for name, value in facts)
+    return f'<div class="facts">{told}</div>'
 
 
 def _dollars(usd: float | None) -> str:
