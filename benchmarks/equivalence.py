@@ -328,7 +328,8 @@ def main() -> None:
         "lexicon was built (they led to all of WordNet and its *see also* links), so the swaps' figure is "
         "a development figure, not a blind one."
     )
-    lines = ["## Answer equivalence", "", text, ""]
+    heading = ["# Answer equivalence", "", "Written by `benchmarks/equivalence.py`.", ""]
+    lines = [text, ""]
     tests = []
     for name, rows in (
         ("People's judgements (NQ, EVOUNA)", human(arguments.data)),
@@ -357,9 +358,9 @@ def main() -> None:
     lines += reliability(learned, tests, arguments.plot)
     lines += speed(tests[0][1][:1000])
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text("\n".join(lines), "utf-8")
+    arguments.out.write_text("\n".join([*heading, *lines]), "utf-8")
     if arguments.model is None:
-        update_card(lines[2:])
+        update_card(lines)
     print(json.dumps({"written": str(arguments.out), "plot": str(arguments.plot)}))
 
 

@@ -60,6 +60,7 @@ RUNS = (
         (("--samples", "{data}/samples/llama-13b_triviaqa_20x500.jsonl"),),
         (("--recording", "{recording}"),),
     ),
+    Run("recording", (("{labels}",), *_ENCODER), _ENCODER_IF_KNOWN),
     Run("equivalence", (("--data", "{data}"), *_ENCODER)),
     Run("router_speed", (("{data}",), *_ENCODER), _ENCODER_IF_KNOWN),
     Run("label_throughput"),
