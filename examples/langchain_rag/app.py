@@ -14,7 +14,7 @@ from langchain_huggingface import HuggingFaceEmbeddings
 
 from confroute.execution.accounts import Stats
 from examples.langchain_rag import rag
-from examples.options import MAX_TOKENS, STORE, Options, minilm
+from examples.options import CLOUD_MAX_TOKENS, MAX_TOKENS, STORE, Options, minilm
 from examples.page.turn import About, Source, Turn
 from examples.standin.langchain import RecordedChat
 from langchain_confroute import ChatConfRoute
@@ -35,7 +35,9 @@ class Heard(BaseCallbackHandler):
 
 def models(options: Options) -> tuple[BaseChatModel, BaseChatModel]:
     """Return the edge and the cloud that a user chose."""
-    cloud = RecordedChat() if options.cloud is None else chat_model(options.cloud, max_tokens=1024)
+    cloud = (
+        RecordedChat() if options.cloud is None else chat_model(options.cloud, max_tokens=CLOUD_MAX_TOKENS)
+    )
     return chat_model(options.edge, max_tokens=MAX_TOKENS), cloud
 
 

@@ -18,7 +18,7 @@ import confroute
 from confroute.execution.accounts import Stats
 from examples.llamaindex_rag import rag
 from examples.llamaindex_rag.models import llm
-from examples.options import MAX_TOKENS, STORE, Options, minilm
+from examples.options import CLOUD_MAX_TOKENS, MAX_TOKENS, STORE, Options, minilm
 from examples.page.turn import About, Source, Turn
 from examples.standin.llamaindex import RecordedLLM
 from llamaindex_confroute import ConfRouteLLM, RouteDecisionEvent
@@ -45,7 +45,7 @@ def models(options: Options) -> tuple[LLM, LLM]:
     edge = llm(options.edge, max_tokens=MAX_TOKENS, temperature=options.temperature)
     if options.cloud is None:
         return edge, RecordedLLM()
-    return edge, llm(options.cloud, max_tokens=1024, temperature=options.temperature)
+    return edge, llm(options.cloud, max_tokens=CLOUD_MAX_TOKENS, temperature=options.temperature)
 
 
 def opened(options: Options) -> VectorStoreIndex:

@@ -182,3 +182,9 @@ def test_model_strings_give_models(server: OpenAIServer) -> None:
     assert sample.text == "answer 0"
     assert server.requests[0]["temperature"] == 0.0
     assert server.requests[0]["model"] == "named"
+
+
+def test_a_longest_reply_is_set_under_the_name_that_the_model_has_for_it() -> None:
+    pytest.importorskip("langchain_ollama", reason="needs the dependency group 'examples'")
+    model = chat_model("ollama:qwen2.5:1.5b", max_tokens=5)
+    assert (model.model, model.num_predict) == ("qwen2.5:1.5b", 5)  # type: ignore[attr-defined]  # a ChatOllama

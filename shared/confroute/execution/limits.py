@@ -25,6 +25,11 @@ def most_tokens(texts: Iterable[str], *, images: int = 0, extras: Iterable[Any] 
     return total + images * _TOKENS_PER_IMAGE + sum(len(json.dumps(e, default=str).encode()) for e in extras)
 
 
+def length_field(fields: Collection[str]) -> str | None:
+    """Return the name under which a model keeps the length of its longest reply; None where it keeps none."""
+    return next((name for name in LENGTH_FIELDS if name in fields), None)
+
+
 def longest_reply(model: object) -> int | None:
     """Return the length that a model's replies are limited to, in tokens; None where it sets none."""
     limits = [getattr(model, name, None) for name in LENGTH_FIELDS]
@@ -52,5 +57,6 @@ def sampling_fields(
     """
     wanted: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "top_k": top_k}
     wanted["logprobs"] = True if logprobs else None
-    wanted |= dict.fromkeys([name for name in LENGTH_FIELDS if name in fields][:1], max_tokens)
+    if (length := length_field(fields)) is not None:
+        wanted[length] = max_tokens
     return {name: value for name, value in wanted.items() if name in fields and value is not None}
