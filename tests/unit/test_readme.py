@@ -1,14 +1,12 @@
 """The README's Python runs as written, with scripted models behind the providers' names."""
 
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tests.langchain_doubles import ScriptedChat
+from tests.providers import Asked, langchain_models, llamaindex_models
 
 README = Path(__file__).parents[2] / "README.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
@@ -20,19 +18,17 @@ def block_with(text: str) -> str:
     return found[0]
 
 
-@pytest.fixture
-def providers(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, cls in (("langchain_ollama", "ChatOllama"), ("langchain_openai", "ChatOpenAI")):
-        module = ModuleType(name)
-        setattr(module, cls, lambda model: ScriptedChat(model=model, answers=[f"{model} answers"]))
-        monkeypatch.setitem(sys.modules, name, module)
+def answer(asked: Asked) -> str:
+    return f"{asked.model} answers"
 
 
 def run(block: str, known: dict[str, Any]) -> None:
     exec(compile(block, str(README), "exec"), known)  # the README is ours
 
 
-def test_langchain(providers: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_langchain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("langchain_core")
+    langchain_models(monkeypatch, answer)
     known: dict[str, Any] = {}
     run(block_with("from langchain_confroute import ChatConfRoute"), known)
     assert capsys.readouterr().out == "qwen2.5:1.5b answers\n"
@@ -54,11 +50,7 @@ def test_entropy(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_llamaindex(monkeypatch: pytest.MonkeyPatch) -> None:
     core = pytest.importorskip("llama_index.core")
-    mock = pytest.importorskip("llama_index.core.llms").MockLLM
-    for name, cls in (("llama_index.llms.ollama", "Ollama"), ("llama_index.llms.openai", "OpenAI")):
-        module = ModuleType(name)
-        setattr(module, cls, lambda model: mock())
-        monkeypatch.setitem(sys.modules, name, module)
+    llamaindex_models(monkeypatch, answer)
     before = core.Settings._llm
     try:
         run(block_with("from llamaindex_confroute import ConfRouteLLM"), {})
