@@ -231,3 +231,10 @@ def test_a_router_that_costs_more_than_it_saves_says_so() -> None:
 def test_conflicting_lengths_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="edge_cost"):
         Outcomes("x", ("a",), np.ones(1), np.ones(1), edge_cost=np.ones(2))
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf")])
+def test_a_threshold_that_is_no_number_is_refused(threshold: float) -> None:
+    outcomes = Outcomes("data", ("a", "b"), np.array([0.0, 1.0]), np.array([1.0, 1.0]))
+    with pytest.raises(ConfigurationError, match="finite"):
+        evaluate(outcomes, Signal("mine", np.array([0.1, 0.2])), threshold=threshold)

@@ -14,7 +14,11 @@ from confroute.errors import ConfigurationError
 LETTERS = string.ascii_uppercase
 
 _BRACKETS = re.compile(r"\[\[([^\[\]]*)\]\]")
-_BARE = re.compile(r"^\W*([A-Z](?:\W+(?:and\W+)?[A-Z])*)\W*$")
+_BARE = re.compile(
+    r"^\W*(?:(?:the\s+)?(?:best\s+)?(?:answer|solution)s?(?:\s+is|\s+are)?\W+)?([A-Z](?:\W+(?:and\W+)?[A-Z])*)\W*$",
+    re.IGNORECASE,
+)
+_LETTER = re.compile(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +82,10 @@ class JudgePrompt:
             if bare is None:
                 return None
             verdict = bare[1]
-        if verdict.casefold() in ("tie", "all"):
+        if verdict.casefold() in ("tie", "all") or (verdict.casefold() == "both" and n == 2):
             return tuple(range(n))
-        letters = re.findall(r"\b[A-Z]\b", verdict)
-        named = sorted({LETTERS.index(letter) for letter in letters})
+        letters = [letter.upper() for letter in _LETTER.findall(verdict)]
+        named = sorted({LETTERS.index(letter) for letter in letters if letter in LETTERS})
         return tuple(named) if named and named[-1] < n else None
 
     def read_grade(self, reply: str) -> float | None:

@@ -186,11 +186,13 @@ def evaluate(
         seed: Their seed.
 
     Raises:
-        ConfigurationError: If scores do not fit the questions, `keep` is out of range, or a quality is below
-            0.
+        ConfigurationError: If scores do not fit the questions, `keep` is out of range, the threshold is not
+            finite, or a quality is below 0.
     """
     if not 0 < keep <= 1:
         raise ConfigurationError(f"keep is {keep}: expected a part of the cloud's quality in (0, 1]")
+    if threshold is not None and not np.isfinite(threshold):
+        raise ConfigurationError(f"threshold is {threshold}: expected a finite number")
     edge, cloud = outcomes.edge_quality, outcomes.cloud_quality
     if min(edge.min(), cloud.min()) < 0:
         raise ConfigurationError(
