@@ -25,11 +25,11 @@ from confroute.evaluation import Signal, evaluate, read_outcomes, write_report
 from confroute.evaluation.inference import mean_interval
 from confroute.labelling.correct import is_right
 from confroute.uncertainty import is_refusal
+from examples.apps import FRAMEWORKS, app_of
 from examples.options import CORPUS, Options, options
 from examples.page.turn import RagApp
 
 QUESTIONS = CORPUS.parent / "questions.jsonl"
-FRAMEWORKS = ("langchain", "llamaindex")
 CITATION = re.compile(r"\[\d+\]")  # no part of what was answered
 
 
@@ -42,17 +42,6 @@ class Asked:
     usd: float | None
     score: float
     route: str
-
-
-def app_of(framework: str, chosen: Options) -> RagApp:
-    """Load one of the two apps."""
-    if framework == "langchain":
-        from examples.langchain_rag.app import LangChainApp
-
-        return LangChainApp(chosen)
-    from examples.llamaindex_rag.app import LlamaIndexApp
-
-    return LlamaIndexApp(chosen)
 
 
 def ask(app: RagApp, row: dict[str, Any], *, threshold: float, private: bool = False) -> Asked:

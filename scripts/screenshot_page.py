@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from playwright.sync_api import sync_playwright
 
-from examples.measure import FRAMEWORKS, app_of
+from examples.apps import FRAMEWORKS, app_of
 from examples.options import Options, options
 from examples.page.page import build, serve
 

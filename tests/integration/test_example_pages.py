@@ -24,6 +24,7 @@ from playwright.sync_api import (  # noqa: E402 - only where the group is instal
     sync_playwright,
 )
 
+from examples.apps import app_of  # noqa: E402 - the same
 from examples.options import Options  # noqa: E402 - the same
 from examples.page.page import build, serve  # noqa: E402 - the same
 
@@ -83,16 +84,6 @@ class Shown:
         self.page.locator("#private input").check()
 
 
-def served(framework: str, options: Options) -> Any:
-    if framework == "langchain":
-        from examples.langchain_rag.app import LangChainApp
-
-        return LangChainApp(options)
-    from examples.llamaindex_rag.app import LlamaIndexApp
-
-    return LlamaIndexApp(options)
-
-
 @pytest.fixture(scope="module", params=["langchain", "llamaindex"])
 def running(
     request: pytest.FixtureRequest, browser: Browser, tmp_path_factory: pytest.TempPathFactory
@@ -107,7 +98,7 @@ def running(
     patch = pytest.MonkeyPatch()
     patch.setattr(f"examples.{request.param}_rag.app.STORE", tmp_path_factory.mktemp("store"))
     with OpenAIServer(Edge()) as edge, OpenAIServer("The cloud says: ask Anna, she has the list.") as cloud:
-        app = served(
+        app = app_of(
             request.param, Options(documents=folder, edge=f"{edge.url}#small", cloud=f"{cloud.url}#large")
         )
         page = build(app, threshold=0.5)
