@@ -15,7 +15,14 @@ from llama_index.core.tools import BaseTool
 from confroute.decision import Message, RouteRequest
 from confroute.errors import ConfigurationError
 from confroute.execution.limits import most_tokens
-from llamaindex_confroute._messages import append, images_in, sticky_in, to_request, without_stamps
+from llamaindex_confroute._messages import (
+    append,
+    images_in,
+    stamp_of,
+    sticky_in,
+    to_request,
+    without_stamps,
+)
 from llamaindex_confroute._routing import Call
 from llamaindex_confroute._sampling import Arguments
 
@@ -146,6 +153,7 @@ def _call(
             images=sum(images_in(message) for message in messages),
             extras=[*sent_along, *(description for _, description in told)],
         ),
+        is_stamped=any(stamp_of(message) for message in messages),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from llama_index.core.llms import LLM
@@ -40,6 +40,7 @@ class Call:
         sticky: The decision of this turn's earlier call, in a tool loop.
         input_tokens: The most tokens that the prompt can have.
         sampled: The call that samples the edge where that is another one; a draft is then no reply.
+        is_stamped: Whether a message carries a decision, which then tells of private answers.
     """
 
     method: str
@@ -48,6 +49,7 @@ class Call:
     sticky: RouteDecision | None = None
     input_tokens: int | None = None
     sampled: Call | None = None
+    is_stamped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +141,9 @@ class Routing:
         return getattr(model, f"{prefix}{call.method}")(**call.arguments(model, ()))
 
     def _turn(self, call: Call) -> Turn:
+        is_pinned = not call.is_stamped and self.turns.is_pinned(call.request)
         return self.execution.turn(
-            call.request,
+            replace(call.request, private=call.request.private or is_pinned),
             sticky=call.sticky or self.turns.recall(call.request),
             input_tokens=call.input_tokens,
             drafts=call.sampled is None,

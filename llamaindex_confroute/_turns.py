@@ -1,36 +1,41 @@
-"""Which decision a question got, for agents that rebuild their messages and lose the stamp on the way."""
+"""What a question got, for agents and engines that rebuild their messages and lose the stamp on the way."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
 from hashlib import blake2b
+from typing import TypeVar
 
 from confroute.decision import RouteDecision, RouteRequest
 
+T = TypeVar("T")
+
 _SIZE = 1_024
+_PINS = 65_536
 
 
 class TurnMemory:
-    """Remembers the decisions of recent questions, keyed by the question and the system's text.
+    """Remembers the decisions of recent questions, and which questions were private.
 
-    `ReActAgent` keeps the text of its answers only, so that nothing in its next call tells who gave them. It
-    matters inside a turn alone, when the last message is an observation; a human's turn is always decided
-    anew. Only digests are kept, of the last 1,024 questions.
+    `ReActAgent` and some chat engines keep the text of their answers only, so that nothing in the next call
+    tells who gave them. The decision matters inside a turn alone, when the last message is an observation; a
+    human's turn is always decided anew. That a question was private matters to every later turn of its
+    thread. Only digests are kept, of the last 1,024 questions and 65,536 private ones.
     """
 
     def __init__(self) -> None:
         self._decisions: OrderedDict[bytes, RouteDecision] = OrderedDict()
+        self._pins: OrderedDict[bytes, None] = OrderedDict()
         self._lock = threading.Lock()
 
     def remember(self, request: RouteRequest, decision: RouteDecision) -> None:
         """Keep the decision of a question."""
-        key = _key(request)
         with self._lock:
-            self._decisions[key] = decision
-            self._decisions.move_to_end(key)
-            if len(self._decisions) > _SIZE:
-                self._decisions.popitem(last=False)
+            _keep(self._decisions, _key(request), decision, _SIZE)
+            if decision.private:
+                for question in _questions(request)[-1:]:
+                    _keep(self._pins, _digest(question), None, _PINS)
 
     def recall(self, request: RouteRequest) -> RouteDecision | None:
         """Return the decision of the question whose turn goes on; None if none does."""
@@ -39,12 +44,31 @@ class TurnMemory:
         with self._lock:
             return self._decisions.get(_key(request))
 
+    def is_pinned(self, request: RouteRequest) -> bool:
+        """Whether an earlier question of a thread was private, here or in any other thread."""
+        with self._lock:
+            return any(_digest(question) in self._pins for question in _questions(request)[:-1])
+
+
+def _keep(kept: OrderedDict[bytes, T], key: bytes, value: T, size: int) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > size:
+        kept.popitem(last=False)
+
+
+def _questions(request: RouteRequest) -> list[str]:
+    return [message.text for message in request.messages if message.role == "user"]
+
 
 def _key(request: RouteRequest) -> bytes:
-    asked = [message.text for message in request.messages if message.role == "user"]
     told = [message.text for message in request.messages if message.role == "system"]
+    return _digest(*told, *_questions(request)[-1:])
+
+
+def _digest(*texts: str) -> bytes:
     digest = blake2b(digest_size=16)
-    for text in (*told, *asked[-1:]):
+    for text in texts:
         digest.update(text.encode())
         digest.update(b"\0")
     return digest.digest()

@@ -55,9 +55,10 @@ class ConfRouteLLM(FunctionCallingLLM):
     `RouteDecisionEvent`. Samples are calls of the edge model that its callbacks see, and are never shown.
 
     A chat message in memory carries its decision too; that is how an agent's turn keeps its route, and how a
-    private thread stays private. Chat engines that rebuild their messages from text (``context``,
-    ``condense_plus_context``, ``condense_question``) lose it: keep such a thread inside
-    ``with confroute.control(private=True)``.
+    private thread stays private. Where messages are rebuilt from text (``ReActAgent``, the chat engines
+    ``context`` and ``condense_plus_context``) a thread is known by the text of its private question, within
+    one process. ``condense_question`` puts the history into one prompt and loses it: keep such a thread
+    inside ``with confroute.control(private=True)``.
 
     Args:
         edge: The cheap model, which is also the one that is sampled.

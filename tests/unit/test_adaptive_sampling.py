@@ -52,7 +52,7 @@ def sizes(labels: Sequence[int]) -> list[int]:
 
 def entropy(masses: Sequence[float]) -> float:
     total = sum(masses)
-    return -sum(m / total * math.log(m / total) for m in masses if m > 0)
+    return -sum(m / total * math.log(m / total) for m in masses if m / total > 0)
 
 
 def full_verdict(labels: Sequence[int], threshold: float) -> Route:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from llama_index.core import Document, SummaryIndex
 from llama_index.core.agent.workflow import FunctionAgent, ReActAgent
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.chat_engine import SimpleChatEngine
+from llama_index.core.chat_engine.types import ChatMode
 from llama_index.core.llms.mock import MockFunctionCallingLLM
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.tools import FunctionTool
@@ -172,3 +174,29 @@ def test_a_private_turn_pins_a_chat_engines_thread() -> None:
     with confroute.control(private=True):
         assert engine.chat("my contract").response == "edge"
     assert engine.chat("and now?").response == "edge"
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_a_private_thread_of_a_react_agent_stays_private(streaming: bool) -> None:
+    llm = pair(ScriptedRouter("cloud"), [ACT, DONE], [ACT, DONE])
+    agent = ReActAgent(tools=[add], llm=llm, streaming=streaming)
+    memory = ChatMemoryBuffer.from_defaults(token_limit=9_999, tokenizer_fn=str.split)
+    with confroute.control(private=True):
+        await answer(agent, "SECRET question: 1 + 2?", memory=memory)
+    await answer(agent, "And again?", memory=memory)
+    assert seen(llm) == (4, 0)
+    await answer(
+        agent, "Another thread: 1 + 2?", memory=ChatMemoryBuffer.from_defaults(tokenizer_fn=str.split)
+    )
+    assert seen(llm) == (4, 2)
+
+
+def test_a_private_thread_of_a_context_chat_engine_stays_private() -> None:
+    llm = pair(ScriptedRouter("cloud"), ["from the edge"], ["from the cloud"])
+    index = SummaryIndex.from_documents([Document(text="The boiler is due in May.")])
+    memory = ChatMemoryBuffer.from_defaults(token_limit=9_999, tokenizer_fn=str.split)
+    engine = index.as_chat_engine(ChatMode.CONTEXT, llm=llm, memory=memory)
+    with confroute.control(private=True):
+        engine.chat("SECRET question?")
+    assert str(engine.chat("And the boiler?")) == "from the edge"
+    assert seen(llm)[1] == 0

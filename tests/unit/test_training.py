@@ -216,7 +216,10 @@ def test_a_cloud_that_is_no_better_is_said_and_not_measured() -> None:
 
 
 def test_entropy_is_shown_beside_where_it_is_known() -> None:
-    made = [{"question": f"say {i}", "label": "cloud", "edge_entropy": i / 50} for i in range(50)]
+    made = [
+        {"question": f"say {i}", "label": "cloud" if i % 3 else "edge", "edge_entropy": i / 50}
+        for i in range(50)
+    ]
     assert "the edge's semantic entropy" in train(made, head="knn", encoder=TopicEncoder()).router.card
 
 

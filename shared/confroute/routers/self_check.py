@@ -106,6 +106,6 @@ def _count(checks: Sequence[Sample]) -> float:
 
 def _unreadable(checks: Sequence[Sample]) -> SamplingError:
     return SamplingError(
-        f"asked whether its answer is right, the edge model said neither yes nor no but {checks[0].text!r}: "
-        "use LogProbRouter or EntropyRouter with it"
+        f"asked whether its answer is right, the edge model {checks[0].model!r} said neither yes nor no: use "
+        "LogProbRouter or EntropyRouter with it"
     )
