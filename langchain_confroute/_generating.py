@@ -125,15 +125,17 @@ class Generating:
             step.receipt.done(self._usage(step, said.whole))
 
     def _ask(self, step: Ask) -> Decided:
-        return self.routing.router.decide(step.request, self.call.sampler(_beside(self.run)))
+        return self.routing.router.decide(step.request, step.guarded(self.call.sampler(_beside(self.run))))
 
     async def _aask(self, step: Ask) -> Decided:
-        return await self.routing.router.adecide(step.request, self.call.sampler(_beside(self.run)))
+        return await self.routing.router.adecide(
+            step.request, step.guarded(self.call.sampler(_beside(self.run)))
+        )
 
     def _turn(self) -> Turn:
         return self.routing.execution.turn(
             self.call.request,
-            controls=controls_of(ensure_config()),
+            controls=controls_of(ensure_config(), self.call.controls),
             sticky=self.call.sticky,
             input_tokens=self.call.input_tokens,
         )

@@ -7,12 +7,17 @@ from typing import Any
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessageChunk
 
+from confroute.execution.turn import Spoken
+
 
 class Listener(BaseCallbackHandler):
     """Hears whether a model's run has shown anything, and whether it ended well.
 
     A model that is merely invoked streams all the same where LangGraph or `astream_events` wants its tokens.
     Once one of them is out, no other model may begin anew.
+
+    Args:
+        spoken: Told that something is about to be shown.
 
     Attributes:
         shown: Whether anything was shown.
@@ -21,19 +26,26 @@ class Listener(BaseCallbackHandler):
     """
 
     run_inline = True  # at once and in order, in async runs too
+    raise_error = True  # an answer that nobody waits for any more must not begin
 
-    def __init__(self) -> None:
+    def __init__(self, spoken: Spoken | None = None) -> None:
+        self._spoken = spoken
         self.shown = False
         self.answered = False
         self.error: BaseException | None = None
 
     def on_llm_new_token(self, token: Any, *, chunk: Any = None, **kwargs: Any) -> None:
         """Note that something was shown, if the chunk says anything."""
-        self.shown = self.shown or bool(token) or says_something(getattr(chunk, "message", None))
+        self._note(bool(token) or says_something(getattr(chunk, "message", None)))
 
     def on_stream_event(self, event: Any, **kwargs: Any) -> None:
         """Note that something was shown, in the protocol of ``version="v3"``."""
-        self.shown = self.shown or event.get("event") == "content-block-delta"
+        self._note(event.get("event") == "content-block-delta")
+
+    def _note(self, speaks: bool) -> None:
+        if speaks and self._spoken is not None:
+            self._spoken.begin()
+        self.shown = self.shown or speaks
 
     def on_llm_end(self, response: Any, **kwargs: Any) -> None:
         """Note the end."""

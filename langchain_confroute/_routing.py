@@ -31,7 +31,7 @@ from confroute.execution.streams import aopened, nothing, opened
 from confroute.execution.telemetry import event_of as event_of  # for the other faces of this package
 from confroute.execution.turn import Answer, Ask, Turn, adrive, drive
 from langchain_confroute._listening import CutOff, Listener, says_something
-from langchain_confroute._messages import stamp
+from langchain_confroute._messages import stamp, stamp_of
 from langchain_confroute._messages import sticky_decision as sticky_decision  # the same
 from langchain_confroute._usage import chat_model_of, priced_usage
 
@@ -98,7 +98,7 @@ class Routing:
         def answer(step: Answer) -> tuple[Answer, Any]:
             reply = draft_of(step)
             if reply is None:
-                heard = Listener()
+                heard = Listener(step.spoken)
                 child = _child(config, run, step.decision, heard)
                 try:
                     reply = self.model(step).invoke(call.input, child, **call.kwargs)
@@ -109,7 +109,7 @@ class Routing:
             return step, stamped(reply, step.decision)
 
         def ask(step: Ask) -> Decided:
-            return self.router.decide(step.request, call.sampler(_under(config, run)))
+            return self.router.decide(step.request, step.guarded(call.sampler(_under(config, run))))
 
         try:
             step, reply = drive(self._turn(call, config), ask, answer)
@@ -135,7 +135,7 @@ class Routing:
         async def answer(step: Answer) -> tuple[Answer, Any]:
             reply = draft_of(step)
             if reply is None:
-                heard = Listener()
+                heard = Listener(step.spoken)
                 child = _child(config, run, step.decision, heard)
                 try:
                     reply = await self.model(step).ainvoke(call.input, child, **call.kwargs)
@@ -146,7 +146,7 @@ class Routing:
             return step, stamped(reply, step.decision)
 
         async def ask(step: Ask) -> Decided:
-            return await self.router.adecide(step.request, call.sampler(_under(config, run)))
+            return await self.router.adecide(step.request, step.guarded(call.sampler(_under(config, run))))
 
         try:
             step, reply = await adrive(self._turn(call, config), ask, answer)
@@ -178,7 +178,7 @@ class Routing:
             return step, *opened(chunks, says_something)
 
         def ask(step: Ask) -> Decided:
-            return self.router.decide(step.request, call.sampler(_under(config, run)))
+            return self.router.decide(step.request, step.guarded(call.sampler(_under(config, run))))
 
         said: list[Any] = []
         try:
@@ -216,7 +216,7 @@ class Routing:
             return step, *await aopened(chunks, says_something)
 
         async def ask(step: Ask) -> Decided:
-            return await self.router.adecide(step.request, call.sampler(_under(config, run)))
+            return await self.router.adecide(step.request, step.guarded(call.sampler(_under(config, run))))
 
         said: list[Any] = []
         try:
@@ -270,7 +270,7 @@ def draft_of(step: Answer) -> Any | None:
 
 
 def stamped(reply: Any, decision: RouteDecision) -> Any:
-    """Stamp a reply with its decision, where it is a message or carries one as ``raw``.
+    """Stamp a reply with its decision: a message, one carried as ``raw``, or the last of an agent's.
 
     Raises:
         EmptyAnswerError: If it is a message without text, content or tool call.
@@ -283,7 +283,20 @@ def stamped(reply: Any, decision: RouteDecision) -> Any:
         return stamp(reply, decision)
     if isinstance(reply, dict) and isinstance(reply.get("raw"), BaseMessage):
         return {**reply, "raw": stamp(reply["raw"], decision)}
+    if isinstance(reply, dict) and isinstance(reply.get("messages"), list):
+        return {**reply, "messages": _last_stamped(reply["messages"], decision)}
     return reply
+
+
+def _last_stamped(messages: list[Any], decision: RouteDecision) -> list[Any]:
+    """Stamp the last answer among messages, unless it has a decision of its own that is as private."""
+    for i in range(len(messages) - 1, -1, -1):
+        if isinstance(messages[i], AIMessage):
+            own = stamp_of(messages[i])
+            if own is None or (decision.private and not own.get("private")):
+                return [*messages[:i], stamp(messages[i], decision), *messages[i + 1 :]]
+            break
+    return messages
 
 
 def _under(config: RunnableConfig, run: _Run) -> RunnableConfig:
@@ -296,7 +309,8 @@ def _child(
     """Configure the answering model's run: below the chain's, with the verdict in its tag and metadata."""
     callbacks = run.get_child(f"route:{decision.route}")
     if heard is not None:
-        callbacks.add_handler(heard)
+        callbacks.handlers.insert(0, heard)  # before those that show
+        callbacks.inheritable_handlers.insert(0, heard)
     return merge_configs(patch_config(config, callbacks=callbacks), {"metadata": told_of(decision)})
 
 

@@ -41,7 +41,7 @@ def side_of(
         timeout=timeout,
         price=token_prices(name, model._get_ls_params().get("ls_provider"), local=is_local(model)),
         max_output_tokens=_longest_reply(model),
-        max_input_tokens=profile.get("max_input_tokens"),
+        max_input_tokens=profile.get("max_input_tokens") or getattr(model, "num_ctx", None),
         sees_images=profile.get("image_inputs"),
         calls_tools=profile.get("tool_calling"),
         breaker=Breaker(name, server_errors=server_errors, reset_after=reset_after),

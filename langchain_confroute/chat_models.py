@@ -12,15 +12,16 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
 from langchain_core.runnables.config import ensure_config, merge_configs
 from langchain_core.tools import BaseTool
-from pydantic import Field, SkipValidation, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SkipValidation, field_validator, model_validator
 
 from confroute.decision import Router
 from confroute.execution.accounts import SpendCap, Stats
+from confroute.execution.control import Controls, current_controls
 from confroute.execution.execution import Execution, OnError
 from confroute.execution.log import DecisionLog
 from langchain_confroute._generating import Generating
 from langchain_confroute._messages import sticky_decision, to_request
-from langchain_confroute._routing import Call, Routing
+from langchain_confroute._routing import Call, Routing, controls_of
 from langchain_confroute._sides import Executions, most_tokens
 from langchain_confroute._usage import chat_model_of
 from langchain_confroute.runnables import RunnableConfRoute, checked_router
@@ -83,6 +84,7 @@ class ChatConfRoute(BaseChatModel):
     executions: SkipValidation[Executions] = Field(
         default_factory=Executions, exclude=True, repr=False, description="Accounts and breakers, for copies."
     )
+    _controls: Controls = PrivateAttr(default_factory=Controls)
 
     @field_validator("router")
     @classmethod
@@ -91,7 +93,7 @@ class ChatConfRoute(BaseChatModel):
 
     @model_validator(mode="after")
     def _can_be_carried_out(self) -> Self:
-        _ = self._execution
+        checked_router(self.router, edge=self._execution.edge.name)
         return self
 
     @property
@@ -174,6 +176,39 @@ class ChatConfRoute(BaseChatModel):
         call = self._call(input, _with_stop(stop, kwargs))
         return self._routing().astream(call, self._configured(config))
 
+    def stream_events(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        """Tell what happens; see `BaseChatModel.stream_events`."""
+        return super(ChatConfRoute, self._ruled(ensure_config(config))).stream_events(input, config, **kwargs)
+
+    def astream_events(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        """Tell what happens; see `BaseChatModel.astream_events`."""
+        return super(ChatConfRoute, self._ruled(ensure_config(config))).astream_events(
+            input, config, **kwargs
+        )
+
+    def with_config(
+        self, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Bind a config; what it rules, such as ``confroute_private``, holds for all that is built on it.
+
+        LangChain itself drops a bound config where tools or a structured output are bound after it.
+        """
+        ruled = self._ruled(merge_configs(config, cast("RunnableConfig", kwargs)))
+        return super(ChatConfRoute, ruled).with_config(config, **kwargs)
+
+    def _ruled(self, config: RunnableConfig | None) -> Self:
+        """Return a copy that keeps what a config rules; itself where that is nothing."""
+        controls = controls_of(config, self._controls)
+        if controls == self._controls:
+            return self
+        copied = self.model_copy()
+        copied._controls = controls
+        return copied
+
     def bind_tools(
         self,
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
@@ -210,6 +245,7 @@ class ChatConfRoute(BaseChatModel):
             name=self.get_name(),
             _execution=self._execution,
             _rate_limiter=self.rate_limiter,
+            _controls=self._controls,
         )
 
     def _generate(
@@ -279,6 +315,7 @@ class ChatConfRoute(BaseChatModel):
             kwargs=kwargs,
             sticky=sticky_decision(messages),
             input_tokens=most_tokens(messages, tools),
+            controls=self._controls.then(current_controls()),
         )
 
     def _configured(self, config: RunnableConfig | None) -> RunnableConfig:

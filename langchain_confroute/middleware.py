@@ -26,19 +26,20 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from confroute.decision import Decided, RouteDecision, Router
+from confroute.decision import Decided, Router
 from confroute.errors import ConfigurationError
 from confroute.execution.accounts import SpendCap, Stats
 from confroute.execution.execution import OnError
 from confroute.execution.failures import failure_of
 from confroute.execution.log import DecisionLog
 from confroute.execution.telemetry import event_of
+from confroute.execution.thread import read_stamp
 from confroute.execution.turn import Answer, Ask, Turn, adrive, checked_router, drive
 from langchain_confroute._listening import CutOff, Listener
 from langchain_confroute._messages import sticky_decision, to_request
 from langchain_confroute._routing import DECISION_EVENT, controls_of, draft_of, stamped, told_of
 from langchain_confroute._sides import execution_of, most_tokens
-from langchain_confroute._usage import priced_usage
+from langchain_confroute._usage import name_of, priced_usage
 from langchain_confroute.sampling import LangChainSampler
 
 STATE_KEY = "confroute_turn"
@@ -119,7 +120,7 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
     ) -> None:
         super().__init__()
         self.models = {"edge": _chat_model("edge", edge), "cloud": _chat_model("cloud", cloud)}
-        self.router = checked_router(router)
+        self.router = checked_router(router, edge=name_of(self.models["edge"]))
         self._execution = execution_of(
             self.models["edge"],
             self.models["cloud"],
@@ -141,7 +142,8 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
         """Open a turn: forget the last one's decision, but not that the thread is private."""
         if state["messages"] and state["messages"][-1].type == "tool":
             return None  # a tool loop that was left goes on
-        return {STATE_KEY: {"decision": None, "private": _kept(state)["private"]}}
+        private = _kept(state)["private"] or controls_of(ensure_config()).private
+        return {STATE_KEY: {"decision": None, "private": private}}
 
     async def abefore_agent(self, state: ConfRouteState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Open a turn; see `before_agent`."""
@@ -160,7 +162,7 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
             draft = draft_of(step)
             if draft is not None:
                 return _Outcome.of_draft(step, draft, config)
-            heard = Listener()
+            heard = Listener(step.spoken)
             try:
                 response = handler(self._routed(request, step, heard))
             except Exception as error:
@@ -170,7 +172,7 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
             return _Outcome(step, heard, response).stamped()
 
         def ask(step: Ask) -> Decided:
-            return self.router.decide(step.request, self._sampler(request, config))
+            return self.router.decide(step.request, step.guarded(self._sampler(request, config)))
 
         outcome = drive(turn, ask, answer)
         result = self._settled(outcome)
@@ -191,7 +193,7 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
             draft = draft_of(step)
             if draft is not None:
                 return _Outcome.of_draft(step, draft, config)
-            heard = Listener()
+            heard = Listener(step.spoken)
             try:
                 response = await handler(self._routed(request, step, heard))
             except Exception as error:
@@ -201,7 +203,7 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
             return _Outcome(step, heard, response).stamped()
 
         async def ask(step: Ask) -> Decided:
-            return await self.router.adecide(step.request, self._sampler(request, config))
+            return await self.router.adecide(step.request, step.guarded(self._sampler(request, config)))
 
         outcome = await adrive(turn, ask, answer)
         result = self._settled(outcome)
@@ -225,7 +227,7 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
         return self._execution.turn(
             routed,
             controls=controls,
-            sticky=RouteDecision.model_validate(decision) if decision else sticky_decision(request.messages),
+            sticky=read_stamp(decision) or sticky_decision(request.messages),
             input_tokens=most_tokens(_prompt(request), tools),
             drafts=request.response_format is None,
         )
@@ -358,7 +360,7 @@ def _prompt(request: ModelRequest[Any]) -> list[BaseMessage]:
 def _with_handler(model: BaseChatModel, handler: BaseCallbackHandler) -> Any:
     callbacks = model.callbacks
     if callbacks is None or isinstance(callbacks, list):
-        return [*(callbacks or []), handler]
+        return [handler, *(callbacks or [])]
     manager = callbacks.copy()
     manager.add_handler(handler, inherit=False)
     return manager

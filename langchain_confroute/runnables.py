@@ -15,6 +15,7 @@ from langchain_core.runnables.config import merge_configs, patch_config
 from confroute.decision import Decided, RouteDecision, Router, RouteRequest, Sample, Sampler
 from confroute.errors import ConfigurationError
 from confroute.execution.accounts import SpendCap, Stats
+from confroute.execution.control import Controls, current_controls
 from confroute.execution.execution import Execution, OnError
 from confroute.execution.log import DecisionLog
 from confroute.execution.turn import Answer, Ask, adrive, drive
@@ -74,6 +75,7 @@ class RunnableConfRoute(Runnable[Any, Any]):
         name: str | None = None,
         _execution: Execution | None = None,
         _rate_limiter: BaseRateLimiter | None = None,
+        _controls: Controls | None = None,
     ) -> None:
         self.edge = edge
         self.cloud = cloud
@@ -82,6 +84,7 @@ class RunnableConfRoute(Runnable[Any, Any]):
         self.sampler = sampler
         self.name = name
         self._rate_limiter = _rate_limiter
+        self._controls = _controls or Controls()
         self._execution = _execution or execution_of(
             edge,
             cloud,
@@ -134,6 +137,7 @@ class RunnableConfRoute(Runnable[Any, Any]):
             kwargs,
             sticky_decision(messages),
             drafts=self.sampler is None,
+            controls=self._controls.then(current_controls()),
         )
 
 
@@ -174,7 +178,7 @@ class RunnableRouteDecision(Runnable[Any, RouteDecision]):
         messages = messages_of(given, self.query)
 
         def ask(step: Ask) -> Decided:
-            return self.router.decide(step.request, self._sampler(messages, config))
+            return self.router.decide(step.request, step.guarded(self._sampler(messages, config)))
 
         return drive(self._steps(messages, config), ask, _verdict)
 
@@ -185,7 +189,7 @@ class RunnableRouteDecision(Runnable[Any, RouteDecision]):
         messages = messages_of(given, self.query)
 
         async def ask(step: Ask) -> Decided:
-            return await self.router.adecide(step.request, self._sampler(messages, config))
+            return await self.router.adecide(step.request, step.guarded(self._sampler(messages, config)))
 
         async def verdict(step: Answer) -> RouteDecision:
             return _verdict(step)

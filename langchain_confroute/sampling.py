@@ -17,7 +17,8 @@ from pydantic import SkipValidation
 
 from confroute.decision import Message, RouteRequest, Sample
 from confroute.errors import ConfigurationError
-from confroute.execution.limits import sampling_fields
+from confroute.execution.failures import Failure, failure_of
+from confroute.execution.limits import LENGTH_FIELDS, sampling_fields
 from langchain_confroute._messages import append as append_messages
 from langchain_confroute._messages import to_sample
 from langchain_confroute._usage import priced_usage
@@ -28,6 +29,8 @@ SAMPLE_TAG = "confroute:sample"
 _NOSTREAM_TAG = "nostream"  # LangGraph leaves runs with this tag out of its token stream
 SAMPLE_CONFIG: RunnableConfig = {"tags": [_NOSTREAM_TAG, SAMPLE_TAG], "run_name": "confroute_sample"}
 _MAX_CONCURRENCY = 8
+_OURS = frozenset({"temperature", "n", "seed", "stream", "logprobs", "top_logprobs"})
+"""Arguments of the user's call that would undo sampling: greedy samples are all the same."""
 
 
 class LangChainSampler:
@@ -75,10 +78,15 @@ class LangChainSampler:
         draw = self._draw(n, **settings)
         samples = []
         if draw.at_once is not None:
-            samples = draw.samples(draw.at_once.generate([draw.messages], **self._generate_args()))
+            try:
+                result = draw.at_once.generate([draw.messages], **self._traced(), **draw.kwargs)
+                samples = draw.samples(result)
+            except Exception as error:
+                if not _refuses_n(error):
+                    raise
         with get_executor_for_config(draw.config) as executor:
             missing = draw.one_by_one(len(samples))
-            replies = executor.map(lambda m: m.invoke(draw.messages, self._config, **self._kwargs), missing)
+            replies = executor.map(lambda m: m.invoke(draw.messages, self._config, **draw.kwargs), missing)
             return samples + [draw.sample(reply) for reply in replies]
 
     async def asample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
@@ -86,10 +94,14 @@ class LangChainSampler:
         draw = self._draw(n, **settings)
         samples = []
         if draw.at_once is not None:
-            result = await draw.at_once.agenerate([draw.messages], **self._generate_args())
-            samples = draw.samples(result)
+            try:
+                result = await draw.at_once.agenerate([draw.messages], **self._traced(), **draw.kwargs)
+                samples = draw.samples(result)
+            except Exception as error:
+                if not _refuses_n(error):
+                    raise
         missing = draw.one_by_one(len(samples))
-        calls = [m.ainvoke(draw.messages, self._config, **self._kwargs) for m in missing]
+        calls = [m.ainvoke(draw.messages, self._config, **draw.kwargs) for m in missing]
         replies = await gather_with_concurrency(draw.config["max_concurrency"], *calls)
         return samples + [draw.sample(reply) for reply in replies]
 
@@ -121,11 +133,12 @@ class LangChainSampler:
         if seed is None:
             seed = getattr(copy, "seed", None)
         config = merge_configs({"max_concurrency": _MAX_CONCURRENCY}, self._config)
-        return _Draw(copy, n, append_messages(self._messages, append), config, seed)
+        ours = {*_OURS, *(LENGTH_FIELDS if max_tokens is not None else ())}
+        kwargs = {name: value for name, value in self._kwargs.items() if name not in ours}
+        return _Draw(copy, n, append_messages(self._messages, append), config, seed, kwargs)
 
-    def _generate_args(self) -> dict[str, Any]:
-        run = {key: self._config.get(key) for key in ("callbacks", "tags", "metadata", "run_name")}
-        return {**run, **self._kwargs}
+    def _traced(self) -> dict[str, Any]:
+        return {key: self._config.get(key) for key in ("callbacks", "tags", "metadata", "run_name")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +150,7 @@ class _Draw:
     messages: list[BaseMessage]
     config: RunnableConfig
     seed: int | None
+    kwargs: dict[str, Any]
 
     @property
     def at_once(self) -> BaseChatModel | None:
@@ -228,6 +242,11 @@ class _Several(BaseChatModel):
             if i and isinstance(message, AIMessage) and message.usage_metadata is not None:
                 message.usage_metadata = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
         return result
+
+
+def _refuses_n(error: Exception) -> bool:
+    """Whether a provider may have refused a request for several answers; one by one will tell."""
+    return failure_of(error) is Failure.BAD_REQUEST
 
 
 def _local(model: BaseChatModel) -> BaseChatModel:

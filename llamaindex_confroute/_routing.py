@@ -151,13 +151,13 @@ class Routing:
 
     def _decide(self, call: Call) -> Any:
         def ask(step: Ask) -> Decided:
-            return self.router.decide(step.request, self._sampler(call))
+            return self.router.decide(step.request, step.guarded(self._sampler(call)))
 
         return ask
 
     def _adecide(self, call: Call) -> Any:
         async def ask(step: Ask) -> Decided:
-            return await self.router.adecide(step.request, self._sampler(call))
+            return await self.router.adecide(step.request, step.guarded(self._sampler(call)))
 
         return ask
 

@@ -38,7 +38,7 @@ from llamaindex_confroute._messages import stamp_of
 from llamaindex_confroute._metadata import merged, with_handlers
 from llamaindex_confroute._routing import Call, Routing
 from llamaindex_confroute._sampling import Copies
-from llamaindex_confroute._sides import side_of
+from llamaindex_confroute._sides import name_of, side_of
 from llamaindex_confroute._turns import TurnMemory
 
 dispatcher = get_dispatcher(__name__)
@@ -117,7 +117,7 @@ class ConfRouteLLM(FunctionCallingLLM):
         **kwargs: Any,
     ) -> None:
         super().__init__(edge=edge, cloud=cloud, **kwargs)
-        self._router = checked_router(router)
+        self._router = checked_router(router, edge=name_of(edge))
         described = partial(side_of, server_errors=breaker_server_errors, reset_after=breaker_reset_after)
         self._execution = Execution(
             described(edge, timeout=edge_timeout),

@@ -21,7 +21,7 @@ from confroute.execution.turn import Answer, Ask, adrive, checked_router, drive
 from confroute.routers.entropy import EntropyRouter
 from llamaindex_confroute import _calls
 from llamaindex_confroute._sampling import Copies, LlamaIndexSampler
-from llamaindex_confroute._sides import side_of
+from llamaindex_confroute._sides import name_of, side_of
 from llamaindex_confroute.events import tell
 
 
@@ -77,7 +77,7 @@ class ConfRouteSelector(BaseSelector):
         edge_timeout: float | None = None,
         log: DecisionLog | None = None,
     ) -> None:
-        self._router = checked_router(router)
+        self._router = checked_router(router, edge=None if edge is None else name_of(edge))
         self._edge = edge
         self._copies = Copies()
         side = Side("edge", timeout=edge_timeout) if edge is None else side_of(edge, timeout=edge_timeout)
@@ -105,7 +105,7 @@ class ConfRouteSelector(BaseSelector):
         positions, request = _positions(choices), _request(query)
 
         def ask(step: Ask) -> Decided:
-            return self._router.decide(step.request, self._sampler(query))
+            return self._router.decide(step.request, step.guarded(self._sampler(query)))
 
         return self._selected(positions, drive(self._execution.turn(request, drafts=False), ask, _verdict))
 
@@ -113,7 +113,7 @@ class ConfRouteSelector(BaseSelector):
         positions, request = _positions(choices), _request(query)
 
         async def ask(step: Ask) -> Decided:
-            return await self._router.adecide(step.request, self._sampler(query))
+            return await self._router.adecide(step.request, step.guarded(self._sampler(query)))
 
         async def verdict(step: Answer) -> Answer:
             return step

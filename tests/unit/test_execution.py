@@ -325,7 +325,7 @@ def test_one_timeout_opens_and_one_success_closes(clock: list[float], failure: F
     assert breaker.lets_pass()
 
 
-@pytest.mark.parametrize("failure", list(Failure))
+@pytest.mark.parametrize("failure", [Failure.TIMEOUT, Failure.REFUSED, Failure.SERVER])
 def test_a_failed_trial_opens_again(clock: list[float], failure: Failure) -> None:
     breaker = Breaker("m")
     breaker.failed(TimeoutError(), Failure.TIMEOUT)
@@ -333,6 +333,19 @@ def test_a_failed_trial_opens_again(clock: list[float], failure: Failure) -> Non
     assert breaker.lets_pass()
     breaker.failed(RuntimeError(), failure)
     assert not breaker.lets_pass()
+
+
+@pytest.mark.parametrize("failure", [Failure.BAD_REQUEST, Failure.TOO_LONG])
+def test_a_trial_that_was_refused_for_its_content_shows_that_the_model_is_there(
+    clock: list[float], failure: Failure
+) -> None:
+    breaker = Breaker("m")
+    breaker.failed(TimeoutError(), Failure.TIMEOUT)
+    clock[0] += 30.1
+    assert breaker.lets_pass()
+    breaker.failed(RuntimeError(), failure)
+    assert breaker.lets_pass()
+    assert breaker.lets_pass()
 
 
 def test_server_errors_must_come_in_a_row() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 
-from purgatory.domain.model import CLOSED, HALF_OPENED, OPENED, Context, OpenedState
+from purgatory.domain.model import HALF_OPENED, OPENED, Context, OpenedState
 
 from confroute.errors import ConfigurationError
 from confroute.execution.failures import Failure
 
 _AT_ONCE = frozenset({Failure.TIMEOUT, Failure.REFUSED})
+_ANSWERED = frozenset({Failure.BAD_REQUEST, Failure.TOO_LONG})
 
 
 class Breaker:
@@ -76,6 +77,6 @@ class Breaker:
                 self._state.set_state(OpenedState(self.name))
             elif failure is Failure.SERVER:
                 self._state.handle_exception(error)
-            elif self._state.state != CLOSED:
-                self._state.set_state(OpenedState(self.name))
+            elif failure in _ANSWERED:
+                self._state.handle_end_request()  # the server is there, whatever it thinks of the request
             self._state.messages.clear()

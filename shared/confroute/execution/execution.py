@@ -15,7 +15,14 @@ from confroute.errors import BothModelsFailedError, ConfigurationError
 from confroute.execution.accounts import Counters, SpendCap, Stats
 from confroute.execution.breaker import Breaker
 from confroute.execution.control import Controls, current_controls
-from confroute.execution.failures import CircuitOpenError, Failure, failure_of, is_control_flow
+from confroute.execution.failures import (
+    CircuitOpenError,
+    EmptyAnswerError,
+    Failure,
+    failure_of,
+    is_control_flow,
+)
+from confroute.execution.guard import SampleGuard
 from confroute.execution.limits import most_tokens
 from confroute.execution.log import DecisionLog
 from confroute.execution.turn import Answer, Ask, Turn
@@ -177,20 +184,16 @@ class Execution:
 
     def _asked(self, request: RouteRequest) -> Generator[Ask | Answer, Decided | None, Decided]:
         """Ask the router; where it fails, go where `on_error` says."""
-        if self.edge.breaker.blocks:
-            error = CircuitOpenError("the edge failed a moment ago and is not asked again yet")
-            return Decided(self._without_router(request, error))
+        guard = SampleGuard(self.edge.breaker)
         try:
-            decided = yield Ask(request, self.edge.timeout)
+            decided = yield Ask(request, self.edge.timeout, guard)
         except Exception as error:
             if is_control_flow(error):
                 raise
-            self.edge.breaker.failed(error, failure_of(error))
+            guard.timed_out(error)
             return Decided(self._without_router(request, error))
         if decided is None:
             raise ConfigurationError("the router returned nothing: expected a Decided from decide()")
-        if decided.decision.n_samples:
-            self.edge.breaker.succeeded()
         if self.cap is not None:
             self.cap.settle(0.0, decided.decision.usage.usd)
         return decided
@@ -207,7 +210,7 @@ class Execution:
             return
         except Exception as error:
             other: Route = "edge" if first.route == "cloud" else "cloud"
-            if not self._may_fall_back(error, first, other):
+            if not self._may_fall_back(error, first, other, request):
                 raise
             fallen = _fallen_back(first, other, error)
             if other == "cloud" and not limit.reserve(fallen):
@@ -230,7 +233,7 @@ class Execution:
             yield Answer(decision, receipt, decided.draft, decided.evidence, side.timeout)
         except Exception as error:
             failure = Failure.OTHER if is_control_flow(error) else failure_of(error)
-            receipt.failed(failure)
+            receipt.failed(failure, billed=isinstance(error, EmptyAnswerError))
             side.breaker.failed(error, failure)
             raise
         except BaseException:  # cancelled: it may have been sent
@@ -240,8 +243,12 @@ class Execution:
         if decided.draft is None:
             side.breaker.succeeded()
 
-    def _may_fall_back(self, error: Exception, decision: RouteDecision, other: Route) -> bool:
+    def _may_fall_back(
+        self, error: Exception, decision: RouteDecision, other: Route, request: RouteRequest
+    ) -> bool:
         if is_control_flow(error) or (decision.private and other == "cloud"):
+            return False
+        if _lacking(self.edge if other == "edge" else self.cloud, request) is not None:
             return False
         failure = failure_of(error)
         return failure is not Failure.BAD_REQUEST and (failure is not Failure.TOO_LONG or other == "cloud")
@@ -308,10 +315,10 @@ class Receipt:
         if self._execution.log is not None:
             self._execution.log.write(self._request, self._decision, usage)
 
-    def failed(self, failure: Failure) -> None:
-        """Tell that no answer came; one that timed out may still be billed."""
+    def failed(self, failure: Failure, *, billed: bool = False) -> None:
+        """Tell that no answer came; one that was empty is billed, one that timed out may be."""
         if not self._settled:
-            self._settle(None if failure is Failure.TIMEOUT else 0.0)
+            self._settle(None if billed or failure is Failure.TIMEOUT else 0.0)
 
     def _settle(self, usd: float | None) -> None:
         self._settled = True

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from confroute.decision import Role, RouteDecision
 
 DECISION_KEY = "confroute"
@@ -34,5 +36,15 @@ def sticky_decision(turns: Sequence[tuple[Role, Stamp]]) -> RouteDecision | None
         if role == "user":
             return None
         if role == "assistant" and stamp:
-            return RouteDecision.model_validate(stamp)
+            return read_stamp(stamp)
     return None
+
+
+def read_stamp(stamp: Stamp) -> RouteDecision | None:
+    """Return a stamp's decision; None where there is none that this version can read."""
+    if not stamp:
+        return None
+    try:
+        return RouteDecision.model_validate(stamp)
+    except ValidationError:  # a thread that another version began
+        return None

@@ -7,14 +7,41 @@ import contextvars
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from confroute.decision import Decided, Evidence, RouteDecision, Router, RouteRequest, Sample
+from confroute.decision import Decided, Evidence, RouteDecision, Router, RouteRequest, Sample, Sampler
 from confroute.errors import ConfigurationError
+from confroute.execution.guard import GuardedSampler, SampleGuard
 
 if TYPE_CHECKING:
     from confroute.execution.execution import Receipt
+
+
+class Spoken:
+    """Whether an answer has begun to be shown, which ends the waiting for its first token.
+
+    Attributes:
+        begun: Whether it has.
+        abandoned: Whether nobody waits for it any more, so that it must not begin.
+    """
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.abandoned = False
+        self.then: Callable[[], object] = lambda: None
+
+    def begin(self) -> None:
+        """Tell that a token is about to be shown.
+
+        Raises:
+            TimeoutError: If nobody waits for it any more.
+        """
+        if self.abandoned:
+            raise TimeoutError("the answer came too late")
+        if not self.begun.is_set():
+            self.begun.set()
+            self.then()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +51,16 @@ class Ask:
     Attributes:
         request: The request, with what the caller ruled written into it.
         timeout: Seconds that sampling the edge may take; None for no limit.
+        guard: What the edge's samples must pass.
     """
 
     request: RouteRequest
     timeout: float | None = None
+    guard: SampleGuard | None = None
+
+    def guarded(self, sampler: Sampler | None) -> Sampler | None:
+        """Return the sampler behind the edge's circuit breaker."""
+        return sampler if self.guard is None or sampler is None else GuardedSampler(sampler, self.guard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +73,7 @@ class Answer:
         draft: An edge answer that is already there.
         evidence: What the router saw.
         timeout: Seconds until the first token; None for no limit.
+        spoken: Whether the answer has begun to be shown.
     """
 
     decision: RouteDecision
@@ -47,6 +81,7 @@ class Answer:
     draft: Sample | None = None
     evidence: Evidence | None = None
     timeout: float | None = None
+    spoken: Spoken = field(default_factory=Spoken)
 
 
 Turn = Generator[Ask | Answer, Decided | None, None]
@@ -55,8 +90,8 @@ Turn = Generator[Ask | Answer, Decided | None, None]
 T = TypeVar("T")
 
 
-def checked_router(router: Any) -> Router:
-    """Return the router.
+def checked_router(router: Any, *, edge: str | None = None) -> Router:
+    """Return the router; one that was trained on another edge model than that named here warns.
 
     Raises:
         ConfigurationError: If it is none.
@@ -66,6 +101,9 @@ def checked_router(router: Any) -> Router:
             f"router is a {type(router).__name__}: expected an object with decide() and adecide(), such as "
             "confroute.EntropyRouter()"
         )
+    check = getattr(router, "check_edge", None)
+    if edge is not None and check is not None:
+        check(edge)
     return router
 
 
@@ -75,7 +113,7 @@ def drive(steps: Turn, ask: Callable[[Ask], Decided], answer: Callable[[Answer],
     while True:
         try:
             if isinstance(step, Answer):
-                answered = _within(step.timeout, answer, step)
+                answered = _within(step.timeout, answer, step, step.spoken)
                 break
             decided = _within(step.timeout, ask, step)
         except Exception as error:
@@ -97,7 +135,7 @@ async def adrive(
     while True:
         try:
             if isinstance(step, Answer):
-                answered = await _awithin(step.timeout, answer(step))
+                answered = await _awithin(step.timeout, answer(step), step.spoken)
                 break
             decided = await _awithin(step.timeout, ask(step))
         except Exception as error:
@@ -111,8 +149,13 @@ async def adrive(
     return answered
 
 
-def _within(seconds: float | None, call: Callable[[Any], T], argument: Any) -> T:
-    """Call, and give up waiting after some seconds; the call itself then ends in its own time, unheard."""
+def _within(
+    seconds: float | None, call: Callable[[Any], T], argument: Any, spoken: Spoken | None = None
+) -> T:
+    """Call, and give up waiting after some seconds; the call itself then ends in its own time, unheard.
+
+    What has begun to be shown is waited for.
+    """
     if seconds is None:
         return call(argument)
     outcome: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
@@ -128,17 +171,29 @@ def _within(seconds: float | None, call: Callable[[Any], T], argument: Any) -> T
     try:
         value, error = outcome.get(timeout=seconds)
     except queue.Empty:
-        raise TimeoutError(f"no answer within {seconds:g} s") from None
+        if spoken is None or not spoken.begun.is_set():
+            if spoken is not None:
+                spoken.abandoned = True
+            raise TimeoutError(f"no answer within {seconds:g} s") from None
+        value, error = outcome.get()
     if error is not None:
         raise error
     return value  # type: ignore[return-value]  # without an error there is a value
 
 
-async def _awithin(seconds: float | None, call: Awaitable[T]) -> T:
+async def _awithin(seconds: float | None, call: Awaitable[T], spoken: Spoken | None = None) -> T:
+    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(seconds) as deadline:
+            if spoken is not None:
+                spoken.then = lambda: loop.call_soon_threadsafe(_wait_on, deadline)
             return await call
     except TimeoutError:
         if not deadline.expired():
             raise
         raise TimeoutError(f"no answer within {seconds:g} s") from None
+
+
+def _wait_on(deadline: asyncio.Timeout) -> None:
+    if not deadline.expired():
+        deadline.reschedule(None)

@@ -209,6 +209,9 @@ class Drawer:
         reserved = price.most(request, settings.max_tokens)
         if not self.cap.reserve(reserved):
             raise _OutOfMoneyError
+        if self.stopping.is_set():  # told to stop while it waited for money
+            self.cap.settle(reserved, 0.0)
+            raise _RequestFailedError(InterruptedError("stopped"))
         spent: float | None = 0.0
         try:
             intent = self.store.note_intent(draw, reserved_usd=reserved)
@@ -230,7 +233,8 @@ class Drawer:
                 self.store.fail(intent, told, state="failed" if refused else "lost")
                 spent = 0.0 if refused else None
                 raise _RequestFailedError(error) from error
-            sample = replace(sample, usage=price.priced(sample.usage))
+            text = sample.text.encode("utf-8", "replace").decode("utf-8")  # SQLite takes no lone surrogate
+            sample = replace(sample, text=text, usage=price.priced(sample.usage))
             spent = sample.usage.usd if sample.usage is not None else None
             self.store.receive(intent, StoredSample(draw, seed, sample))
         finally:

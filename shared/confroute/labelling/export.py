@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def export_run(store: Store, path: str | Path) -> int:
         The number of rows.
 
     Raises:
-        ConfigurationError: If the ending is another, or there is nothing to export.
+        ConfigurationError: If the ending is another, there is nothing to export, or it cannot be written.
         MissingExtraError: If pyarrow is not installed and the ending is ``.parquet``.
     """
     path = Path(path)
@@ -98,8 +99,16 @@ def export_run(store: Store, path: str | Path) -> int:
     if not rows:
         raise ConfigurationError(f"nothing to export: {store.path} has no answers yet")
     part = path.with_name(path.name + ".part")
-    write(part, rows)
-    part.replace(path)
+    try:
+        write(part, rows)
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise ConfigurationError(
+            f"cannot write the export {path}: {error}. Nothing of the run is lost; give a place with room: "
+            f"confroute label --store {store.path} --export FILE"
+        ) from error
     return len(rows)
 
 

@@ -97,6 +97,8 @@ class Question(_Frozen):
     def _has_text(cls, text: str) -> str:
         if not text.strip():
             raise ValueError("the question is empty")
+        if not text.isascii() and text != text.encode("utf-8", "replace").decode("utf-8"):
+            raise ValueError("the question holds half a character (a lone surrogate), which is no text")
         return text
 
 
@@ -157,7 +159,10 @@ def check_questions(rows: Iterable[Any], *, source: str = "questions") -> list[Q
 
 
 def _parsed(lines: Iterable[str], path: str | Path) -> Iterator[Any]:
-    for number, line in enumerate(lines, start=1):
+    told = list(lines)
+    while told and not told[-1].strip():
+        told.pop()  # a blank last line is how editors end a file
+    for number, line in enumerate(told, start=1):
         try:
             yield json.loads(line)
         except json.JSONDecodeError as error:
@@ -174,7 +179,8 @@ def _question(row: Any, where: str) -> Question:
     if isinstance(fields.get("id"), int):
         fields["id"] = str(fields["id"])
     if "id" not in fields:
-        fields["id"] = hashlib.blake2b(str(fields["question"]).encode(), digest_size=8).hexdigest()
+        text = str(fields["question"]).encode("utf-8", "replace")
+        fields["id"] = hashlib.blake2b(text, digest_size=8).hexdigest()
     try:
         return Question(**fields)
     except ValidationError as error:

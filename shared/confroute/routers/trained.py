@@ -90,6 +90,25 @@ class TrainedRouter:
         self._unchecked = None
         return self
 
+    def check_edge(self, edge_model: str) -> None:
+        """Warn where the router was trained on another edge model; every face does so when it is made.
+
+        Args:
+            edge_model: Name of the edge model at hand.
+
+        Warns:
+            UserWarning: If the edge at hand is another model than the one that the labels came from.
+        """
+        trained_on = self.pair.edge if self.pair else ""
+        if trained_on and not same_model(edge_model, trained_on):
+            warnings.warn(
+                f"this router was trained on the doubts of {trained_on!r}, the edge at hand is "
+                f"{edge_model!r}: its scores may say little about it. Label and train with your own pair, or "
+                "use EntropyRouter, which needs no training",
+                UserWarning,
+                stacklevel=3,
+            )
+
     def score(self, queries: Sequence[str]) -> FloatArray:
         """Return how much each question needs the cloud, float array of shape [n] in [0, 1].
 
@@ -242,15 +261,8 @@ def load_router(
             "--out FOLDER' and load it with load_router(FOLDER)"
         )
     router = TrainedRouter.load(_DEFAULT_FOLDER if path is None else path, encoder=encoder)
-    trained_on = router.pair.edge if router.pair else ""
-    if edge_model and trained_on and not same_model(edge_model, trained_on):
-        warnings.warn(
-            f"this router was trained on the doubts of {trained_on!r}, the edge at hand is {edge_model!r}: "
-            "its scores may say little about it. Label and train with your own pair, or use EntropyRouter, "
-            "which needs no training",
-            UserWarning,
-            stacklevel=2,
-        )
+    if edge_model:
+        router.check_edge(edge_model)
     return router
 
 
@@ -267,5 +279,6 @@ def _core(name: str) -> str:
     is_tag = any(c.isdigit() for c in provider) or rest[:1].isdigit()  # qwen2.5:1.5b, mistral:7b
     bare = rest if colon and not is_tag else name.casefold()
     bare = re.split(r"[/#]", bare)[-1].removesuffix(".gguf")
+    bare = bare.removesuffix("-gguf")
     bare = re.sub(r"[-_.](q\d\w*|f16|bf16|fp16|int[48]|awq|gptq)$", "", bare)
     return re.sub(r"[^a-z0-9]", "", re.sub(r"[-_.](instruct|chat|it)(?=$|[-_.])", "", bare))
