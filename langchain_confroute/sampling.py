@@ -17,8 +17,8 @@ from pydantic import SkipValidation
 
 from confroute.decision import Message, RouteRequest, Sample
 from confroute.errors import ConfigurationError
-from confroute.execution.failures import Failure, failure_of
-from confroute.execution.limits import LENGTH_FIELDS, sampling_fields
+from confroute.execution.failures import refuses_several
+from confroute.execution.limits import sampling_fields, without_sampling
 from langchain_confroute._messages import append as append_messages
 from langchain_confroute._messages import to_sample
 from langchain_confroute._usage import priced_usage
@@ -29,8 +29,6 @@ SAMPLE_TAG = "confroute:sample"
 _NOSTREAM_TAG = "nostream"  # LangGraph leaves runs with this tag out of its token stream
 SAMPLE_CONFIG: RunnableConfig = {"tags": [_NOSTREAM_TAG, SAMPLE_TAG], "run_name": "confroute_sample"}
 _MAX_CONCURRENCY = 8
-_OURS = frozenset({"temperature", "n", "seed", "stream", "logprobs", "top_logprobs"})
-"""Arguments of the user's call that would undo sampling: greedy samples are all the same."""
 
 
 class LangChainSampler:
@@ -82,7 +80,7 @@ class LangChainSampler:
                 result = draw.at_once.generate([draw.messages], **self._traced(), **draw.kwargs)
                 samples = draw.samples(result)
             except Exception as error:
-                if not _refuses_n(error):
+                if not refuses_several(error):
                     raise
         with get_executor_for_config(draw.config) as executor:
             missing = draw.one_by_one(len(samples))
@@ -98,7 +96,7 @@ class LangChainSampler:
                 result = await draw.at_once.agenerate([draw.messages], **self._traced(), **draw.kwargs)
                 samples = draw.samples(result)
             except Exception as error:
-                if not _refuses_n(error):
+                if not refuses_several(error):
                     raise
         missing = draw.one_by_one(len(samples))
         calls = [m.ainvoke(draw.messages, self._config, **draw.kwargs) for m in missing]
@@ -133,8 +131,7 @@ class LangChainSampler:
         if seed is None:
             seed = getattr(copy, "seed", None)
         config = merge_configs({"max_concurrency": _MAX_CONCURRENCY}, self._config)
-        ours = {*_OURS, *(LENGTH_FIELDS if max_tokens is not None else ())}
-        kwargs = {name: value for name, value in self._kwargs.items() if name not in ours}
+        kwargs = without_sampling(self._kwargs, max_tokens=max_tokens)
         return _Draw(copy, n, append_messages(self._messages, append), config, seed, kwargs)
 
     def _traced(self) -> dict[str, Any]:
@@ -242,11 +239,6 @@ class _Several(BaseChatModel):
             if i and isinstance(message, AIMessage) and message.usage_metadata is not None:
                 message.usage_metadata = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
         return result
-
-
-def _refuses_n(error: Exception) -> bool:
-    """Whether a provider may have refused a request for several answers; one by one will tell."""
-    return failure_of(error) is Failure.BAD_REQUEST
 
 
 def _local(model: BaseChatModel) -> BaseChatModel:

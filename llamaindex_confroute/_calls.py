@@ -18,7 +18,6 @@ from confroute.execution.limits import most_tokens
 from llamaindex_confroute._messages import (
     append,
     images_in,
-    stamp_of,
     sticky_in,
     to_request,
     without_stamps,
@@ -153,7 +152,6 @@ def _call(
             images=sum(images_in(message) for message in messages),
             extras=[*sent_along, *(description for _, description in told)],
         ),
-        is_stamped=any(stamp_of(message) for message in messages),
     )
 
 

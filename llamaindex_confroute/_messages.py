@@ -64,7 +64,8 @@ def _is_react_turn(text: str, before: Message) -> bool:
     if not text.startswith(_REACT_TURNS):
         return False
     in_loop = before.role == "assistant" and before.text.lstrip().startswith(_REACT_THOUGHT)
-    return in_loop or before.role == "tool" or not text.startswith(_REACT_TURNS[0])
+    is_told_off = before.role == "assistant" and not text.startswith(_REACT_TURNS[0])
+    return in_loop or is_told_off or before.role == "tool"
 
 
 def images_in(message: ChatMessage) -> int:
@@ -164,10 +165,10 @@ def is_empty(reply: Reply) -> bool:
 def says_something(chunk: Any) -> bool:
     """Whether a chunk of a stream brings a first token, be it of a thought."""
     if isinstance(chunk, CompletionResponse):
-        return bool(chunk.delta or chunk.text)
+        return bool(chunk.text.strip())
     if isinstance(chunk, ChatResponse):
         thinks = any(isinstance(b, ThinkingBlock) and b.content for b in chunk.message.blocks)
-        return bool(chunk.delta) or thinks or not is_empty(chunk)
+        return thinks or not is_empty(chunk)
     return True
 
 

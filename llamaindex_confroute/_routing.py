@@ -40,7 +40,6 @@ class Call:
         sticky: The decision of this turn's earlier call, in a tool loop.
         input_tokens: The most tokens that the prompt can have.
         sampled: The call that samples the edge where that is another one; a draft is then no reply.
-        is_stamped: Whether a message carries a decision, which then tells of private answers.
     """
 
     method: str
@@ -49,7 +48,6 @@ class Call:
     sticky: RouteDecision | None = None
     input_tokens: int | None = None
     sampled: Call | None = None
-    is_stamped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +139,8 @@ class Routing:
         return getattr(model, f"{prefix}{call.method}")(**call.arguments(model, ()))
 
     def _turn(self, call: Call) -> Turn:
-        is_pinned = not call.is_stamped and self.turns.is_pinned(call.request)
         return self.execution.turn(
-            replace(call.request, private=call.request.private or is_pinned),
+            replace(call.request, private=call.request.private or self.turns.is_pinned(call.request)),
             sticky=call.sticky or self.turns.recall(call.request),
             input_tokens=call.input_tokens,
             drafts=call.sampled is None,

@@ -15,7 +15,8 @@ from llama_index.core.base.llms.types import ChatResponse
 from llama_index.core.llms import LLM
 
 from confroute.decision import Message, RouteRequest, Sample, ToolCall, Usage
-from confroute.execution.limits import LENGTH_FIELDS, sampling_fields
+from confroute.execution.failures import refuses_several
+from confroute.execution.limits import LENGTH_FIELDS, sampling_fields, without_sampling
 from confroute.execution.replies import token_logprobs
 from llamaindex_confroute._messages import Reply, is_empty
 from llamaindex_confroute._openai import choices_of, takes_n
@@ -69,7 +70,13 @@ class LlamaIndexSampler:
     def sample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
         """Draw `n` answers; see `confroute.decision.Sampler`."""
         draw = self._draw(n, **settings)
-        samples = draw.samples(draw.method("")(**draw.arguments, n=n)) if draw.at_once else []
+        samples = []
+        if draw.at_once:
+            try:
+                samples = draw.samples(draw.method("")(**draw.arguments, n=n))
+            except Exception as error:
+                if not refuses_several(error):
+                    raise
         missing = range(len(samples), n)
         with ThreadPoolExecutor(max(1, min(_MAX_CONCURRENCY, len(missing)))) as pool:
             run = [partial(copy_context().run, draw.method("", i)) for i in missing]
@@ -79,7 +86,13 @@ class LlamaIndexSampler:
     async def asample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
         """Draw `n` answers; see `confroute.decision.Sampler`."""
         draw = self._draw(n, **settings)
-        samples = draw.samples(await draw.method("a")(**draw.arguments, n=n)) if draw.at_once else []
+        samples = []
+        if draw.at_once:
+            try:
+                samples = draw.samples(await draw.method("a")(**draw.arguments, n=n))
+            except Exception as error:
+                if not refuses_several(error):
+                    raise
         free = asyncio.Semaphore(_MAX_CONCURRENCY)
 
         async def one(i: int) -> Sample:
@@ -100,7 +113,7 @@ class LlamaIndexSampler:
         fields = type(self._model).model_fields
         update = sampling_fields(fields, temperature=temperature, max_tokens=max_tokens, logprobs=logprobs)
         nested = _nested_settings(self._model, temperature, max_tokens)
-        arguments = self._arguments(self._model, append)
+        arguments = without_sampling(self._arguments(self._model, append), max_tokens=max_tokens)
         if not nested and "temperature" not in fields:
             arguments["temperature"] = temperature
         if not nested and max_tokens is not None and fields.keys().isdisjoint(LENGTH_FIELDS):

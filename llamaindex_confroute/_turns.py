@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from hashlib import blake2b
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from confroute.decision import RouteDecision, RouteRequest
 
@@ -13,6 +15,8 @@ T = TypeVar("T")
 
 _SIZE = 1_024
 _PINS = 65_536
+_LEAST = 8  # characters; shorter lines, such as "thanks", stand in too many threads
+_AROUND = re.compile(r"^(?:user|human|assistant|message)\s*:\s*|</?\w+>", re.IGNORECASE)
 
 
 class TurnMemory:
@@ -21,21 +25,25 @@ class TurnMemory:
     `ReActAgent` and some chat engines keep the text of their answers only, so that nothing in the next call
     tells who gave them. The decision matters inside a turn alone, when the last message is an observation; a
     human's turn is always decided anew. That a question was private matters to every later turn of its
-    thread. Only digests are kept, of the last 1,024 questions and 65,536 private ones.
+    thread, in every object of this process. Only digests are kept: of the last 1,024 questions, and of the
+    last 65,536 lines of private ones that are long enough to mean anything.
     """
+
+    _pins: ClassVar[OrderedDict[bytes, None]] = OrderedDict()
+    _pinning: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self) -> None:
         self._decisions: OrderedDict[bytes, RouteDecision] = OrderedDict()
-        self._pins: OrderedDict[bytes, None] = OrderedDict()
         self._lock = threading.Lock()
 
     def remember(self, request: RouteRequest, decision: RouteDecision) -> None:
         """Keep the decision of a question."""
         with self._lock:
             _keep(self._decisions, _key(request), decision, _SIZE)
-            if decision.private:
-                for question in _questions(request)[-1:]:
-                    _keep(self._pins, _digest(question), None, _PINS)
+        if decision.private:
+            with self._pinning:
+                for line in _lines(_questions(request)[-1:]):
+                    _keep(self._pins, line, None, _PINS)
 
     def recall(self, request: RouteRequest) -> RouteDecision | None:
         """Return the decision of the question whose turn goes on; None if none does."""
@@ -45,9 +53,11 @@ class TurnMemory:
             return self._decisions.get(_key(request))
 
     def is_pinned(self, request: RouteRequest) -> bool:
-        """Whether an earlier question of a thread was private, here or in any other thread."""
-        with self._lock:
-            return any(_digest(question) in self._pins for question in _questions(request)[:-1])
+        """Whether a thread holds a private question, as a message or as a line of a prompt made of it."""
+        *earlier, last = [m.text for m in request.messages if m.role in ("user", "assistant")] or [""]
+        told = [*earlier, last] if "\n" in last.strip() else earlier
+        with self._pinning:
+            return any(line in self._pins for line in _lines(told))
 
 
 def _keep(kept: OrderedDict[bytes, T], key: bytes, value: T, size: int) -> None:
@@ -55,6 +65,12 @@ def _keep(kept: OrderedDict[bytes, T], key: bytes, value: T, size: int) -> None:
     kept.move_to_end(key)
     if len(kept) > size:
         kept.popitem(last=False)
+
+
+def _lines(texts: Iterable[str]) -> list[bytes]:
+    """Return digests of lines, without what a prompt made of messages puts around each."""
+    found = (_AROUND.sub("", line.strip()).strip() for text in texts for line in text.splitlines())
+    return [_digest(line) for line in found if len(line) >= _LEAST]
 
 
 def _questions(request: RouteRequest) -> list[str]:

@@ -26,11 +26,12 @@ from llama_index.core.types import Model
 from llama_index_instrumentation import get_dispatcher
 from pydantic import PrivateAttr, SerializeAsAny
 
-from confroute.decision import RouteDecision, Router
+from confroute.decision import Router
 from confroute.errors import ConfigurationError
 from confroute.execution.accounts import SpendCap, Stats
 from confroute.execution.execution import Execution, OnError
 from confroute.execution.log import DecisionLog
+from confroute.execution.thread import read_stamp
 from confroute.execution.turn import checked_router
 from llamaindex_confroute import _calls
 from llamaindex_confroute._calls import FormattedMessages, FormattedPrompt, Template
@@ -55,10 +56,9 @@ class ConfRouteLLM(FunctionCallingLLM):
     `RouteDecisionEvent`. Samples are calls of the edge model that its callbacks see, and are never shown.
 
     A chat message in memory carries its decision too; that is how an agent's turn keeps its route, and how a
-    private thread stays private. Where messages are rebuilt from text (``ReActAgent``, the chat engines
-    ``context`` and ``condense_plus_context``) a thread is known by the text of its private question, within
-    one process. ``condense_question`` puts the history into one prompt and loses it: keep such a thread
-    inside ``with confroute.control(private=True)``.
+    private thread stays private. Where prompts are made of texts (``ReActAgent``, most chat engines) a thread
+    is known by the lines of its private questions, within one process. A memory that sums a thread up loses
+    them: keep such a thread inside ``with confroute.control(private=True)``.
 
     Args:
         edge: The cheap model, which is also the one that is sampled.
@@ -277,7 +277,12 @@ class ConfRouteLLM(FunctionCallingLLM):
                 "the response carries no decision, so that nothing tells which model gave it: expected one "
                 "that this ConfRouteLLM returned, with its additional_kwargs"
             )
-        model = self._routing().model(RouteDecision.model_validate(stamp))
+        decision = read_stamp(stamp)
+        if decision is None:
+            raise ConfigurationError(
+                "the response's decision cannot be read by this version of confroute: answer the turn anew"
+            )
+        model = self._routing().model(decision)
         found = model.get_tool_calls_from_response(  # type: ignore[attr-defined]  # it has answered with tools
             response, error_on_no_tool_call=error_on_no_tool_call, **kwargs
         )

@@ -200,3 +200,39 @@ def test_a_private_thread_of_a_context_chat_engine_stays_private() -> None:
         engine.chat("SECRET question?")
     assert str(engine.chat("And the boiler?")) == "from the edge"
     assert seen(llm)[1] == 0
+
+
+async def test_the_default_chat_engine_and_a_second_object_keep_a_private_thread() -> None:
+    llm, second = (pair(ScriptedRouter("cloud"), ["from the edge"], ["from the cloud"]) for _ in range(2))
+    index = SummaryIndex.from_documents([Document(text="The boiler is due in May.")])
+    memory = ChatMemoryBuffer.from_defaults(token_limit=9_999, tokenizer_fn=str.split)
+    with confroute.control(private=True):
+        index.as_chat_engine(llm=llm, memory=memory).chat("My secret illness, is it covered?")
+    assert str(index.as_chat_engine(llm=second, memory=memory).chat("And the boiler?")) == "from the edge"
+    assert seen(llm)[1] == seen(second)[1] == 0
+
+
+def test_a_public_answer_does_not_hide_a_private_question_whose_stamp_was_lost() -> None:
+    llm = pair(ScriptedRouter("cloud"), ["from the edge"], ["from the cloud"])
+    with confroute.control(private=True):
+        llm.chat([ChatMessage("What does my own contract say?")])
+    public = llm.chat([ChatMessage("Who wrote Effi Briest?")]).message
+    thread = [
+        ChatMessage("Who wrote Effi Briest?"), public,
+        ChatMessage("What does my own contract say?"), ChatMessage("three months", role="assistant"),
+        ChatMessage("And then?"),
+    ]  # fmt: skip
+    assert llm.chat(thread).message.content == "from the edge"
+
+
+def test_short_words_and_other_questions_pin_nobody() -> None:
+    llm = pair(ScriptedRouter("cloud"), ["from the edge"], ["from the cloud"])
+    with confroute.control(private=True):
+        llm.chat([ChatMessage("hello")])
+        llm.chat([ChatMessage("A private matter of mine")])
+    thread = [
+        ChatMessage("hello"),
+        ChatMessage("hi", role="assistant"),
+        ChatMessage("A private matter of mine"),
+    ]
+    assert llm.chat(thread).message.content == "from the cloud", "a new question is no thread yet"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from llama_index.core.llms import ChatMessage
+from llama_index.core.llms import ChatMessage, MockLLM
 
 import confroute
 from confroute import EntropyRouter, RouteDecision
@@ -220,3 +220,30 @@ async def test_two_hundred_concurrent_calls_are_not_mixed_up(pair: Pair) -> None
     stats = llm.stats
     assert (stats.calls, stats.cloud_calls, stats.fallbacks) == (200, 67, 0)
     assert (stats.input_tokens, stats.output_tokens, stats.usd) == (200 * 7, 200 * 3, 0.0)
+
+
+@pytest.mark.parametrize("way", ["chat", "achat"])
+def test_greedy_arguments_of_a_call_do_not_make_samples_greedy(way: str) -> None:
+    with OpenAIServer(lambda body, i: f"answer {i}") as server:
+        llm = ConfRouteLLM(
+            edge=model("edge-model", server.url),
+            cloud=MockLLM(),
+            router=EntropyRouter(n_samples=3, probe="brief"),
+        )
+        asked: Any = getattr(llm, way)([ChatMessage("?")], temperature=0.0, n=1)
+        reply = asyncio.run(asked) if way == "achat" else asked
+    assert reply.additional_kwargs["confroute"]["route"] == "cloud"
+    assert {body["temperature"] for body in server.requests} == {1.0}
+    assert [body["n"] for body in server.requests] == [3]
+
+
+def test_a_server_that_refuses_n_is_asked_one_by_one() -> None:
+    with OpenAIServer("the same") as server:
+        server.fault = lambda body: "400" if (body.get("n") or 1) > 1 else None
+        llm = ConfRouteLLM(
+            edge=model("edge-model", server.url),
+            cloud=MockLLM(),
+            router=EntropyRouter(n_samples=3, probe="brief"),
+        )
+        decision = llm.chat([ChatMessage("?")]).additional_kwargs["confroute"]
+    assert (decision["route"], decision["method"], decision["n_samples"]) == ("edge", "entropy", 3)

@@ -59,6 +59,11 @@ def failure_of(error: BaseException) -> Failure:
     return Failure.OTHER
 
 
+def refuses_several(error: BaseException) -> bool:
+    """Whether a provider may have refused a request for several answers; one by one will tell."""
+    return failure_of(error) is Failure.BAD_REQUEST
+
+
 def is_control_flow(error: BaseException) -> bool:
     """Whether an exception is no failure at all but LangGraph's way to pause or to jump."""
     return any(kind.__name__ == "GraphBubbleUp" for kind in type(error).__mro__)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 LENGTH_FIELDS = ("max_tokens", "num_predict", "max_output_tokens", "max_new_tokens")
 """Names under which models keep the length of their longest reply."""
+
+SAMPLING_ARGUMENTS = frozenset({"temperature", "n", "seed", "stream", "logprobs", "top_logprobs"})
+"""Arguments of a user's call that would undo sampling: greedy samples are all the same."""
 
 _TOKENS_PER_MESSAGE = 8
 _TOKENS_PER_IMAGE = 2_000
@@ -34,6 +37,12 @@ def longest_reply(model: object) -> int | None:
     """Return the length that a model's replies are limited to, in tokens; None where it sets none."""
     limits = [getattr(model, name, None) for name in LENGTH_FIELDS]
     return next((limit for limit in limits if isinstance(limit, int) and limit > 0), None)
+
+
+def without_sampling(arguments: Mapping[str, Any], *, max_tokens: int | None) -> dict[str, Any]:
+    """Return the arguments of a user's call but for those that a sampler sets itself."""
+    ours = SAMPLING_ARGUMENTS.union(LENGTH_FIELDS if max_tokens is not None else ())
+    return {name: value for name, value in arguments.items() if name not in ours}
 
 
 def sampling_fields(

@@ -22,7 +22,7 @@ ALL = "all"
 """The choice that all signals are combined."""
 
 _CERTAIN = 0.9  # level of the interval whose lower end must be above what is worth it: 95 % one-sided
-_WORTH = 0.01  # in area: every signal is asked at every question, so a smaller gain is not worth its price
+_WORTH = 0.01  # in APGR: every signal is asked at every question, so a smaller gain is not worth its price
 _LEAST_SLOPE = 1e-3  # a signal's direction is known, whatever a small sample says of it
 
 
@@ -76,9 +76,9 @@ class Combination:
 
         With few rows a combination of signals is often worse than the best of them. So the signals are first
         combined by cross-validation, and the out-of-fold scores are compared with each signal on the same
-        rows, by the area under the curve of outcomes caught over the share of questions sent. All signals are
-        used only where the paired bootstrap interval of the difference to the best one (90 %, so 95 %
-        one-sided) lies above 0.01: they all have to be asked then.
+        rows, by APGR (where the cloud is needed in less than half of them, by the outcomes caught). All
+        signals are used only where the paired bootstrap interval of the difference to the best one (90 %, so
+        95 % one-sided) lies above 0.01: they all have to be asked then.
 
         Args:
             names: k names.
@@ -123,16 +123,18 @@ class Combination:
 def _choose(
     names: Sequence[str], scores: FloatArray, outcomes: FloatArray, kind: Kind, folds: int, seed: int
 ) -> Choice:
-    none = np.zeros(len(outcomes))
-    areas = [RoutingCurve.from_scores(column, none, outcomes).apgr for column in scores.T]
+    edge, cloud = 1 - outcomes, outcomes  # a tie, .5, gains nothing by being sent
+    if outcomes.mean() <= 0.5:  # no gap between the two: count the outcomes caught instead
+        edge = np.zeros(len(outcomes))
+    areas = [RoutingCurve.from_scores(column, edge, cloud).apgr for column in scores.T]
     best = int(np.argmax(areas))
     if len(names) == 1:
         return Choice(names[0], f"{names[0]} is the only signal")
     combined = _out_of_fold(names, scores, outcomes, kind, folds, seed)
-    gain = compare(combined, scores[:, best], none, outcomes, seed=seed, level=_CERTAIN)["apgr"].difference
+    gain = compare(combined, scores[:, best], edge, cloud, seed=seed, level=_CERTAIN)["apgr"].difference
     figures = (
         f"on {len(outcomes)} rows, {folds}-fold cross-validated, all signals against {names[best]} alone: "
-        f"{gain.estimate:+.3f} in area ({_CERTAIN:.0%} interval {gain.low:+.3f} to {gain.high:+.3f})"
+        f"{gain.estimate:+.3f} in APGR ({_CERTAIN:.0%} interval {gain.low:+.3f} to {gain.high:+.3f})"
     )
     if gain.low > _WORTH:
         return Choice(ALL, f"all signals together are surely better than the best one: {figures}")
