@@ -189,7 +189,8 @@ Where the best signal changes between folds, the combination can only fall behin
 hindsight: so on gpt-4o-mini → gpt-4o, triviaqa, where the models differ by 5 of 289 questions and 14 % of the
 resamples have no gap at all. First runs with a laxer rule (combine where surely better at all, instead of by
 0.01) passed on 10 to 12 of the 13 sets; the rule was tightened then, so the counts here are not quite those
-of an untouched test.
+of an untouched test. Later the gain was measured as APGR; before, ties between the models had diluted it, and
+nothing was ever combined.
 
 Signals: `head`; `length`, the prompt's length; on the cascades (mzelling/rational-llm-cascades, arXiv
 2501.09345, train splits) `confidence`, 1 − exp of the edge's recorded confidence; on the recording `entropy`,

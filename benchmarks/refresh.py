@@ -52,7 +52,7 @@ RUNS = (
     Run(
         "combined_router",
         (("--cascades", "{data}/cascades"), *_ENCODER),
-        (("--recording", "{recording}"), ("--cache", "{cache}")),
+        (("--recording", "{recording}"), *_ENCODER_IF_KNOWN),
     ),
     Run("table1", (("{data}", "{labels}"), *_ENCODER), _ENCODER_IF_KNOWN),
     Run(

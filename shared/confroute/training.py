@@ -25,7 +25,7 @@ from confroute.evaluation import (
 )
 from confroute.heads import Head, make_head, wins_of
 from confroute.heads.card import TrainingReport
-from confroute.heads.storage import Pair
+from confroute.heads.storage import Pair, question_digest
 from confroute.routers.trained import TrainedRouter
 
 FloatArray = NDArray[np.float64]
@@ -216,6 +216,7 @@ def train(
     router = TrainedRouter(
         head=fitted, encoder=encode, threshold=threshold, pair=pair, card=report.to_markdown()
     )
+    router.trained_on = frozenset(map(question_digest, questions))
     return Trained(router, report)
 
 

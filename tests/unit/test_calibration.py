@@ -438,3 +438,24 @@ def test_the_command_says_when_it_cannot(tmp_path: Path) -> None:
     result = CliRunner().invoke(command, [str(data), "--risk", "0.01"], catch_exceptions=False)
     assert result.exit_code == 3
     assert "cannot be promised" in result.output
+
+
+def test_questions_that_trained_the_router_promise_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved_router(tmp_path / "r")
+    monkeypatch.setattr("confroute.commands.calibrate._encoder", lambda model: Words())
+    rows = labelled(600)
+    texts = [json.loads(row["prompt"])[0] for row in rows]
+    TrainedRouter.load(tmp_path / "r", encoder=Words()).fit(texts[:500], ["edge", "cloud"] * 250).save(
+        tmp_path / "r"
+    )
+    data = write_jsonl(tmp_path / "all.jsonl", rows)
+    arguments = [str(data), "--router", str(tmp_path / "r"), "--cloud-share", "0.5"]
+    result = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path / "c.json")])
+    assert "500 questions left out: they trained the router" in result.output
+    assert Calibration.load(tmp_path / "c.json").n == 100
+    seen = write_jsonl(tmp_path / "seen.jsonl", rows[:500])
+    result = CliRunner().invoke(command, [str(seen), *arguments[1:]])
+    assert result.exit_code == 2
+    assert "--hold-out" in result.output

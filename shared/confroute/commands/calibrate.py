@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from confroute.calibration import Calibration
-    from confroute.calibration.table import CalibrationData
+    from confroute.calibration.table import CalibrationData, Row
     from confroute.routers.trained import TrainedRouter
 
 _EXIT_UNMET = 3
@@ -128,13 +128,37 @@ def _read(
     from confroute.uncertainty import default_equivalence
 
     rows = read_rows(data)
+    if held_out is not None:
+        rows = held_out_rows(rows, held_out)
+    if router is not None:
+        rows = _unseen(rows, router)
     return calibration_data(
-        rows if held_out is None else held_out_rows(rows, held_out),
+        rows,
         wrong_by=wrong_by,
         rated=rated,
         scorer=None if router is None else router.score,
         equivalence=default_equivalence,
     )
+
+
+def _unseen(rows: list[Row], router: TrainedRouter) -> list[Row]:
+    """Leave out the questions that the router was trained on: on them it is better than it will be."""
+    from confroute.calibration.table import question_of
+    from confroute.heads.storage import question_digest
+
+    kept = [
+        row
+        for number, row in enumerate(rows, start=1)
+        if question_digest(question_of(row, number)) not in router.trained_on
+    ]
+    if not kept:
+        raise click.UsageError(
+            f"all {len(rows)} questions trained this router, so that nothing can be told from them: train "
+            "with --hold-out 0.3 and calibrate with --held-out 0.3, or give other questions"
+        )
+    if len(kept) < len(rows):
+        click.echo(f"{len(rows) - len(kept)} questions left out: they trained the router", err=True)
+    return kept
 
 
 def _encoder(model: str | None) -> Any:

@@ -53,6 +53,8 @@ class RouterFile(BaseModel):
         dimension: Number of dimensions of the embeddings.
         threshold: The cloud answers where ``score >= threshold``.
         pair: The models it was trained on; None where unknown.
+        trained_on: Digests of the questions that it was trained on, on which nothing is promised; empty where
+            unknown.
         weights_sha256: SHA-256 of ``weights.safetensors``.
         written_by: Version of confroute.
     """
@@ -67,8 +69,14 @@ class RouterFile(BaseModel):
     dimension: int = Field(ge=1)
     threshold: float = Field(ge=0, allow_inf_nan=False)
     pair: Pair | None = None
+    trained_on: tuple[str, ...] = ()
     weights_sha256: str = ""
     written_by: str
+
+
+def question_digest(question: str) -> str:
+    """Return a question's digest, 16 hexadecimal digits."""
+    return hashlib.blake2b(question.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 def write_folder(

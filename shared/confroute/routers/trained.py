@@ -17,7 +17,15 @@ from confroute.decision import Decided, RouteDecision, RouteRequest, RouterInfo,
 from confroute.encoders import Encoder, SentenceEncoder, default_encoder
 from confroute.errors import ConfigurationError
 from confroute.heads import Head, restore_head
-from confroute.heads.storage import CHECK_ARRAY, ENCODER_CHECK, Pair, RouterFile, read_folder, write_folder
+from confroute.heads.storage import (
+    CHECK_ARRAY,
+    ENCODER_CHECK,
+    Pair,
+    RouterFile,
+    question_digest,
+    read_folder,
+    write_folder,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -44,6 +52,7 @@ class TrainedRouter:
         threshold: The threshold.
         pair: The pair, or None where unknown.
         card: The card; empty where there is none.
+        trained_on: Digests of the questions that it was trained on; empty where unknown.
 
     Raises:
         ConfigurationError: If the threshold is below 0 or not finite.
@@ -68,6 +77,7 @@ class TrainedRouter:
         self.threshold = threshold
         self.pair = pair
         self.card = card
+        self.trained_on: frozenset[str] = frozenset()
         self._unchecked: NDArray[np.float32] | None = None
 
     def fit(self, queries: Sequence[str], labels: Sequence[str] | ArrayLike) -> Self:
@@ -88,6 +98,7 @@ class TrainedRouter:
             raise ConfigurationError("there are no questions to fit on: expected at least one")
         self.head.fit(self.encoder.encode(list(queries)), labels)
         self._unchecked = None
+        self.trained_on = frozenset(map(question_digest, queries))
         return self
 
     def check_edge(self, edge_model: str) -> None:
@@ -183,6 +194,7 @@ class TrainedRouter:
             dimension=self.head.dimension,
             threshold=self.threshold,
             pair=self.pair,
+            trained_on=tuple(sorted(self.trained_on)),
             written_by=__version__,
         )
         write_folder(folder, config, arrays, self.card)
@@ -217,6 +229,7 @@ class TrainedRouter:
             card=card,
         )
         router._unchecked = check
+        router.trained_on = frozenset(config.trained_on)
         return router
 
     def _check_encoder(self) -> None:
