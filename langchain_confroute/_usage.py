@@ -38,9 +38,13 @@ def is_local(model: BaseChatModel) -> bool:
 
 
 def priced_usage(message: BaseMessage, model: BaseChatModel | None) -> Usage | None:
-    """Return tokens and dollars of a reply; dollars stay unknown where the model's price is."""
+    """Return tokens and dollars of a reply; dollars stay unknown where the model's price or its tokens are.
+
+    What runs on this machine costs nothing, however many tokens it does not tell.
+    """
     usage = usage_of(message) if isinstance(message, AIMessage) else None
-    if usage is None or model is None:
+    if model is None or (usage is None and not is_local(model)):
         return usage
+    usage = usage or Usage()
     provider = model._get_ls_params().get("ls_provider")
     return with_price(usage, model_name(message) or name_of(model), provider, local=is_local(model))

@@ -241,3 +241,13 @@ def test_a_router_of_another_edge_warns_in_every_face() -> None:
         pair(router=router)
     with confroute.control(route="edge"):
         pair(edge=ScriptedChat(model="Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF"), router=router).invoke("?")
+
+
+def test_a_local_stream_without_counts_costs_nothing() -> None:
+    with OpenAIServer("hello there") as server:
+        edge: Any = chat_model(server.url)
+        edge.stream_usage = False
+        llm = pair(edge=edge, router=ScriptedRouter("edge"))
+        for _ in llm.stream("?"):
+            pass
+    assert llm.stats.usd == 0.0
