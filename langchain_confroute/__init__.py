@@ -56,9 +56,9 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     purpose = f"langchain_confroute.{name}"
-    require("langchain_core", extra="langchain", purpose=purpose)
-    if name == "ConfRouteMiddleware":
-        require("langchain", extra="agents", purpose=purpose)
+    is_middleware = name == "ConfRouteMiddleware"
+    for module in ("langchain_core", "langchain") if is_middleware else ("langchain_core",):
+        require(module, extra="agents" if is_middleware else "langchain", purpose=purpose)
     if name == "ConfRouteDecisionModel" and not _HAS_DECISIONS:
         raise MissingExtraError(
             f"{purpose} needs langchain-core 1.8 or newer, and {version('langchain-core')} is installed. "

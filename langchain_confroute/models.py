@@ -88,7 +88,11 @@ def chat_model(spec: str, **settings: Any) -> BaseChatModel:
     except ImportError as error:
         raise ModelError(f"cannot load the model {spec!r}: {error}") from error
     except ValueError as error:
-        raise ConfigurationError(f"cannot load the model {spec!r}: {error}") from error
+        told = str(error).splitlines()[0].split(". ")[0]
+        raise ConfigurationError(
+            f"cannot load the model {spec!r}: {told}. Expected provider:model, such as openai:gpt-5 or "
+            "ollama:qwen2.5:1.5b, the URL of an OpenAI-compatible server, or local:FOLDER"
+        ) from error
     except Exception as error:
         raise ModelError(f"cannot load the model {spec!r}: {type(error).__name__}: {error}") from error
     limit, field = settings.get("max_tokens"), length_field(type(model).model_fields)

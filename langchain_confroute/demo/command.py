@@ -32,7 +32,7 @@ def demo(
     from confroute.errors import require
 
     for module in ("langchain_core", "langchain"):
-        require(module, extra="models", purpose="The demo")
+        require(module, extra="demo" if edge.startswith("local:") else "models", purpose="The demo")
     from langchain_confroute.demo.run import run
 
     run(

@@ -119,8 +119,9 @@ def _ask(llm: ChatConfRoute, question: str, edge: str, cloud: str | None) -> Out
     except ConfRouteError:
         raise
     except Exception as error:
+        told = f"{type(error).__name__}: {str(error).rstrip('.')}"
         raise ModelError(
-            f"no answer from {edge!r} or {cloud or 'the recording'!r}: {type(error).__name__}: {error} "
+            f"no answer from {edge!r} or {cloud or 'the recording'!r}: {told}. "
             "Check that the servers run and that the keys are set"
         ) from error
     seconds = time.perf_counter() - start

@@ -96,8 +96,9 @@ def load_model(spec: str) -> Model:
     try:
         load: Callable[[str], Model] = point.load()
     except ModuleNotFoundError as error:
+        extra = "demo" if prefix == "local" else "models"
         raise MissingExtraError(
             f"The model {spec!r} needs the package {error.name!r}, which is not installed. "
-            'Install it with: pip install "confroute[models]"'
+            f'Install it with: pip install "confroute[{extra}]"'
         ) from error
     return load(spec.strip())

@@ -73,6 +73,7 @@ def test_models_that_cannot_be_had(spec: str, told: str, monkeypatch: pytest.Mon
     done = run("route", "q", "--edge", spec)
     assert done.exit_code == 1
     assert done.output.startswith(f"Error: {told}")
+    assert len(done.output.strip().splitlines()) == 1
     assert "Traceback" not in done.output
 
 
@@ -87,7 +88,7 @@ def test_missing_extra_names_the_install_command(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     done = run("demo")
     assert done.exit_code == 1
-    assert 'pip install "confroute[models]"' in done.output
+    assert 'pip install "confroute[demo]"' in done.output
 
 
 def test_no_provider_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
