@@ -66,9 +66,9 @@ def test_the_draft_is_the_likeliest_of_the_largest_cluster() -> None:
     assert decided.draft.text == "Paris"
 
 
-def test_an_empty_draft_is_no_draft() -> None:
+def test_empty_answers_are_doubt_and_no_draft() -> None:
     decided = EntropyRouter().decide(QUESTION, ScriptedSampler([" "]))
-    assert decided.decision.route == "edge"
+    assert (decided.decision.route, decided.decision.score) == ("cloud", 1.0)
     assert decided.draft is None
 
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from confroute.decision import RouteRequest, Sample
+from confroute.decision import Route, RouteRequest, Sample
 from confroute.labelling import LabelSettings, SamplingSettings, label
 from confroute.labelling.correct import is_right
 from confroute.labelling.labels import both_entropies, preference, relative_difference
@@ -203,3 +203,15 @@ def test_the_stores_labels_equal_a_sequential_reference(
                 for role, samples in (("edge", edge), ("cloud", cloud))
             ]
         assert labels[number] == preference(found[0], found[1], rule)
+
+
+@pytest.mark.parametrize("said", ["I don't know.", ""])
+def test_a_model_that_declines_is_not_sure(said: str) -> None:
+    samples: dict[Route, list[Sample]] = {
+        "edge": [Sample(said)] * 5,
+        "cloud": [Sample("Paris")] * 4 + [Sample("Rome")],
+    }
+    clusters: dict[Route, list[int]] = {"edge": [0] * 5, "cloud": [0, 0, 0, 0, 1]}
+    found = both_entropies(samples, clusters, LabelSettings())
+    assert found["edge"].normalized == 1.0
+    assert preference(found["edge"], found["cloud"], LabelSettings()) == "cloud"

@@ -10,6 +10,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from confroute.decision import Route, Sample
@@ -17,7 +18,7 @@ from confroute.errors import ConfigurationError
 from confroute.labelling.correct import RULE, is_right
 from confroute.labelling.settings import ROLES, LabelSettings, Question, SamplingSettings
 from confroute.labelling.store import Store
-from confroute.uncertainty import Equivalence, SemanticEntropy, cluster_many, entropy_of
+from confroute.uncertainty import Equivalence, SemanticEntropy, cluster_many, declines, entropy_of
 
 Label = Literal["edge", "cloud", "tie"]
 
@@ -76,11 +77,18 @@ def check_label_settings(settings: LabelSettings) -> None:
 def both_entropies(
     samples: dict[Route, list[Sample]], clusters: dict[Route, list[int]], settings: LabelSettings
 ) -> dict[Route, SemanticEntropy]:
-    """Return both models' entropies by one estimator: ``discrete`` for both where one lacks log-probs."""
+    """Return both models' entropies by one estimator: ``discrete`` for both where one lacks log-probs.
+
+    A model that mostly declines to answer, or says nothing, is in doubt, however alike its answers are: its Ĥ
+    is 1, as in `EntropyRouter`.
+    """
     found = {role: entropy_of(samples[role], clusters[role], estimator=settings.estimator) for role in ROLES}
     if len({entropy.estimator for entropy in found.values()}) > 1:
         found = {role: entropy_of(samples[role], clusters[role], estimator="discrete") for role in ROLES}
-    return found
+    return {
+        role: replace(entropy, normalized=1.0) if declines(samples[role], entropy) else entropy
+        for role, entropy in found.items()
+    }
 
 
 def make_labels(store: Store, settings: LabelSettings, equivalence: Equivalence) -> int:

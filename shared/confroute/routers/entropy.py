@@ -18,6 +18,7 @@ from confroute.uncertainty import (
     Equivalence,
     Estimator,
     SemanticEntropy,
+    declines,
     default_equivalence,
     is_refusal,
     semantic_entropy,
@@ -35,8 +36,8 @@ class EntropyRouter(SamplingRouter):
     """Sends a question to the cloud when the edge's own answers to it disagree in meaning.
 
     The score is Ĥ, the semantic entropy of `n_samples` edge answers divided by log N (Farquhar et al. 2024).
-    Where the largest cluster declines to answer ("I don't know"), the score is 1: an edge that is sure that
-    it does not know needs the cloud. It needs no training and fits any pair of models. Its threshold belongs
+    Where the largest cluster declines to answer ("I don't know") or is empty, the score is 1: an edge that is
+    sure that it does not know needs the cloud. It needs no training and fits any pair of models. Its threshold belongs
     to `n_samples`, `equivalence` and `estimator`: change one and calibrate again.
 
     With `adaptive`, answers are drawn in small steps, each as small as could settle the verdict, and drawing
@@ -143,7 +144,7 @@ class EntropyRouter(SamplingRouter):
 
     def _may_decline(self, samples: Sequence[Sample], found: SemanticEntropy) -> bool:
         """Whether the largest cluster may come to be one of refusals once all samples are drawn."""
-        declined = [is_refusal(sample.text) for sample in samples]
+        declined = [sample.is_empty or is_refusal(sample.text) for sample in samples]
         answered = Counter(label for label, no in zip(found.clusters, declined, strict=True) if not no)
         if self.early_stop_risk and not any(declined):
             return False
@@ -156,10 +157,8 @@ class EntropyRouter(SamplingRouter):
         found: SemanticEntropy,
         stopped: Route | None = None,
     ) -> Decided:
-        score, largest = found.normalized, _largest(found)
-        members = [sample for sample, label in zip(samples, found.clusters, strict=True) if label == largest]
-        declines = 2 * sum(is_refusal(sample.text) for sample in members) > len(members)
-        if declines:
+        score, declined = found.normalized, declines(samples, found)
+        if declined:
             score = 1.0
         elif stopped is not None:
             so_far = found.entropy / math.log(self.n_samples)
@@ -178,8 +177,9 @@ class EntropyRouter(SamplingRouter):
             threshold=self.threshold,
             method="entropy",
             told=(
-                f"{len(members)} of {len(samples)} edge answers decline to answer: uncertainty"
-                if declines
+                f"{found.clusters.count(found.largest)} of {len(samples)} edge answers decline to answer: "
+                "uncertainty"
+                if declined
                 else self._told(len(samples), found, early=stopped is not None)
             ),
             router=RouterInfo(name=f"entropy-{self.probe}", version=_VERSION),
@@ -231,19 +231,12 @@ def _sizes_and_masses(
     return sizes, np.bincount(clusters, weights=np.exp(known)).tolist()
 
 
-def _largest(found: SemanticEntropy) -> int:
-    """Return the largest cluster; of equal ones, that of more probability mass, then the first."""
-    sizes = Counter(found.clusters)
-    return max(sizes, key=lambda label: (sizes[label], found.masses[label], -label))
-
-
 def _pick_draft(samples: Sequence[Sample], uncertainty: SemanticEntropy) -> int | None:
     """Pick the reply among the samples: the likeliest member of the largest cluster.
 
     Where log-probabilities are unknown, the first member. None if the answer picked is empty.
     """
-    largest = _largest(uncertainty)
-    members = [i for i, label in enumerate(uncertainty.clusters) if label == largest]
+    members = [i for i, label in enumerate(uncertainty.clusters) if label == uncertainty.largest]
     known = {i: value for i in members if (value := samples[i].mean_logprob) is not None}
     picked = max(known, key=lambda i: (known[i], -i)) if len(known) == len(members) else members[0]
     return None if samples[picked].is_empty else picked

@@ -5,7 +5,13 @@ from functools import lru_cache
 from confroute.uncertainty.cache import CachedEquivalence
 from confroute.uncertainty.clustering import cluster, cluster_many
 from confroute.uncertainty.embedding import EmbeddingEquivalence
-from confroute.uncertainty.entropy import Estimator, SemanticEntropy, entropy_of, semantic_entropy
+from confroute.uncertainty.entropy import (
+    Estimator,
+    SemanticEntropy,
+    declines,
+    entropy_of,
+    semantic_entropy,
+)
 from confroute.uncertainty.equivalence import Equivalence
 from confroute.uncertainty.exact import ExactEquivalence
 from confroute.uncertainty.learned import LearnedEquivalence
@@ -25,6 +31,7 @@ __all__ = [
     "SemanticEntropy",
     "cluster",
     "cluster_many",
+    "declines",
     "default_equivalence",
     "entropy_of",
     "is_refusal",

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -23,6 +24,7 @@ from confroute.decision import Sample
 from confroute.errors import ConfigurationError
 from confroute.uncertainty.clustering import cluster
 from confroute.uncertainty.equivalence import Equivalence, FloatArray
+from confroute.uncertainty.refusal import is_refusal
 
 Estimator = Literal["likelihood", "discrete", "paper"]
 
@@ -50,8 +52,25 @@ class SemanticEntropy:
         """Number of distinct meanings."""
         return len(self.masses)
 
+    @property
+    def largest(self) -> int:
+        """Number of the largest cluster; of equal ones, that of more probability mass, then the first."""
+        sizes = Counter(self.clusters)
+        return max(sizes, key=lambda label: (sizes[label], self.masses[label], -label))
+
     def __float__(self) -> float:
         return self.entropy
+
+
+def declines(samples: Sequence[Sample], found: SemanticEntropy) -> bool:
+    """Whether most of the largest cluster declines to answer, or says nothing.
+
+    Such a model is sure of one thing, that it does not know: as doubt, its Ĥ counts as 1.
+    """
+    if not samples:
+        return False
+    members = [s for s, label in zip(samples, found.clusters, strict=True) if label == found.largest]
+    return 2 * sum(sample.is_empty or is_refusal(sample.text) for sample in members) > len(members)
 
 
 def semantic_entropy(
