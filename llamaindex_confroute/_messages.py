@@ -35,8 +35,9 @@ _REACT_TURNS = (
     "Observation:",
     "Error while parsing the output:",
     "FAILURE: Your previous response was empty.",
+    "Result of executing the code given:",
 )
-"""How the turns begin that `ReActAgent` itself writes in the user's role, after an answer of the model."""
+"""How the turns begin that agents themselves write in the user's role, after an answer of the model."""
 
 
 def to_request(messages: Sequence[ChatMessage], *, tools: Iterable[str] = ()) -> RouteRequest:

@@ -17,6 +17,20 @@ dispatcher = get_dispatcher(__name__)
 class RouteDecisionEvent(BaseEvent):
     """A question was routed; fired once for each, when the model that answers is known.
 
+    Example:
+        ```python
+        from llama_index.core.instrumentation import get_dispatcher
+        from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+        from llamaindex_confroute import RouteDecisionEvent
+
+        class Decisions(BaseEventHandler):
+            def handle(self, event, **kwargs):
+                if isinstance(event, RouteDecisionEvent):
+                    print(event.decision.reason)
+
+        get_dispatcher().add_event_handler(Decisions())
+        ```
+
     Attributes:
         decision: Who answers, and why.
         evidence: The sampled answers by meaning and their entropy; None where nothing was sampled.

@@ -183,3 +183,13 @@ def test_settings_reach_models_that_keep_them_elsewhere(model: Any, name: str, v
     )
     draw = sampler._draw(2, temperature=0.7, max_tokens=9)
     assert [getattr(draw.method("", i).__self__, name) for i in range(2)] == values  # type: ignore[attr-defined]  # a bound method
+
+
+def test_the_result_of_an_agents_code_is_a_tools_turn() -> None:
+    thread = [
+        ChatMessage("1 + 2?"),
+        ChatMessage("<execute>print(1 + 2)</execute>", role="assistant"),
+        ChatMessage("Result of executing the code given:\n\n3"),
+    ]
+    assert [message.role for message in to_messages(thread)] == ["user", "assistant", "tool"]
+    assert to_messages(thread[2:])[0].role == "user", "what a human pastes first is a human's"

@@ -48,13 +48,17 @@ def test_entropy(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("(0, 0, 1) 0.63")
 
 
-def test_llamaindex(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_llamaindex(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     core = pytest.importorskip("llama_index.core")
     llamaindex_models(monkeypatch, answer)
     before = core.Settings._llm
     try:
-        run(block_with("from llamaindex_confroute import ConfRouteLLM"), {})
-        assert type(core.Settings.llm).__name__ == "ConfRouteLLM"
+        known: dict[str, Any] = {}
+        run(block_with("from llamaindex_confroute import ConfRouteLLM"), known)
+        reply = core.Settings.llm.complete("Who wrote Effi Briest?")
+        assert (reply.text, reply.additional_kwargs["confroute"]["route"]) == ("qwen2.5:1.5b answers", "edge")
+        run(block_with("from llamaindex_confroute import ConfRouteSelector"), known)
+        assert capsys.readouterr().out.endswith("the edge is sure → edge\n")
     finally:
         core.Settings._llm = before
 
@@ -67,6 +71,7 @@ def test_every_block_is_tested_or_named_here() -> None:
         "confroute.control(private=True)",
         "semantic_entropy([",
         "from llamaindex_confroute import ConfRouteLLM",
+        "from llamaindex_confroute import ConfRouteSelector",
         'load_router("my-router")',  # needs a trained router; tests/unit/test_trained_router.py has it
     ]
     assert len(BLOCKS) == len(tested)
