@@ -177,8 +177,7 @@ class EntropyRouter(SamplingRouter):
             threshold=self.threshold,
             method="entropy",
             told=(
-                f"{found.clusters.count(found.largest)} of {len(samples)} edge answers decline to answer: "
-                "uncertainty"
+                _told_declined(samples, found)
                 if declined
                 else self._told(len(samples), found, early=stopped is not None)
             ),
@@ -197,6 +196,12 @@ class EntropyRouter(SamplingRouter):
             f"{n_drawn} edge answers with {meanings}, and {self.n_samples - n_drawn} more would not change "
             f"the verdict{chance}: uncertainty"
         )
+
+
+def _told_declined(samples: Sequence[Sample], found: SemanticEntropy) -> str:
+    first = samples[found.clusters.index(found.largest)]
+    what = "say nothing" if first.is_empty else "decline to answer"
+    return f"{found.clusters.count(found.largest)} of {len(samples)} edge answers {what}: uncertainty"
 
 
 def _check_adaptive(estimator: Estimator, adaptive: bool, risk: float) -> None:
