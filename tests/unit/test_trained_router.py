@@ -285,3 +285,7 @@ def test_impossible_thresholds_are_refused(threshold: float) -> None:
 def test_fitting_on_nothing_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="no questions"):
         TrainedRouter(head=KNNHead(), encoder=LetterEncoder()).fit([], [])
+
+
+def test_the_router_that_ships_knows_what_it_was_trained_on() -> None:
+    assert len(load_router().trained_on) == 1009  # of 1,010 rows, two with one text
