@@ -153,7 +153,8 @@ INTRO = f"""# Adaptive sampling
 
 Written by `benchmarks/adaptive_sampling.py`. `EntropyRouter` with N = {N_SAMPLES} and adaptive sampling
 against the same router drawing all {N_SAMPLES}, on recorded answers in their recorded order. Equivalence:
-{{equivalence}}; on the recording exact canonical form, since the other was trained on Natural Questions. "For sure" stops where the answers still missing cannot move the score across the threshold;
+{{equivalence}}; on the recording exact canonical form, since the other was trained on Natural Questions.
+"For sure" stops where the answers still missing cannot move the score across the threshold;
 "risk r" stops where the verdict differs from that of all {N_SAMPLES} with a chance of at most r for every
 question, by construction. Brackets: 95 % intervals over questions, by bootstrap for means and Wilson's for
 shares. Requests: round trips to the model, where all at once is 1.

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from llama_index.core.llms import LLM
 
 from confroute.decision import Decided, RouteDecision, Router, RouteRequest, Usage
+from confroute.execution.control import current_controls
 from confroute.execution.execution import Execution
 from confroute.execution.failures import Failure
 from confroute.execution.streams import aopened, nothing, opened
@@ -139,8 +140,11 @@ class Routing:
         return getattr(model, f"{prefix}{call.method}")(**call.arguments(model, ()))
 
     def _turn(self, call: Call) -> Turn:
+        is_pinned = call.request.private or self.turns.is_pinned(call.request)
+        if is_pinned or current_controls().private:
+            self.turns.pin(call.request)
         return self.execution.turn(
-            replace(call.request, private=call.request.private or self.turns.is_pinned(call.request)),
+            replace(call.request, private=is_pinned),
             sticky=call.sticky or self.turns.recall(call.request),
             input_tokens=call.input_tokens,
             drafts=call.sampled is None,

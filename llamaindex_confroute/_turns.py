@@ -40,10 +40,6 @@ class TurnMemory:
         """Keep the decision of a question."""
         with self._lock:
             _keep(self._decisions, _key(request), decision, _SIZE)
-        if decision.private:
-            with self._pinning:
-                for line in _lines(_questions(request)[-1:]):
-                    _keep(self._pins, line, None, _PINS)
 
     def recall(self, request: RouteRequest) -> RouteDecision | None:
         """Return the decision of the question whose turn goes on; None if none does."""
@@ -52,10 +48,24 @@ class TurnMemory:
         with self._lock:
             return self._decisions.get(_key(request))
 
+    def pin(self, request: RouteRequest) -> None:
+        """Remember that a question is private, whatever becomes of it."""
+        with self._pinning:
+            for line in _lines(_questions(request)[-1:]):
+                _keep(self._pins, line, None, _PINS)
+
     def is_pinned(self, request: RouteRequest) -> bool:
-        """Whether a thread holds a private question, as a message or as a line of a prompt made of it."""
-        *earlier, last = [m.text for m in request.messages if m.role in ("user", "assistant")] or [""]
-        told = [*earlier, last] if "\n" in last.strip() else earlier
+        """Whether a thread holds a private question, as a message or as a line of a prompt made of it.
+
+        The question at hand is none of them, nor what its own tool loop has said: it may be asked anew.
+        """
+        asked = [i for i, message in enumerate(request.messages) if message.role == "user"]
+        if not asked:
+            return False
+        told = [m.text for m in request.messages[: asked[-1]] if m.role in ("user", "assistant")]
+        last = request.messages[asked[-1]].text
+        if "\n" in last.strip():
+            told.append(last)
         with self._pinning:
             return any(line in self._pins for line in _lines(told))
 

@@ -236,3 +236,20 @@ def test_short_words_and_other_questions_pin_nobody() -> None:
         ChatMessage("A private matter of mine"),
     ]
     assert llm.chat(thread).message.content == "from the cloud", "a new question is no thread yet"
+
+
+def test_a_failed_private_turn_pins_its_thread() -> None:
+    llm = pair(ScriptedRouter("cloud"), [RuntimeError("down"), "from the edge"], ["from the cloud"])
+    with confroute.control(private=True), pytest.raises(RuntimeError):
+        llm.chat([ChatMessage("The diagnosis of my neighbour?")])
+    thread = [ChatMessage("The diagnosis of my neighbour?"), ChatMessage("And what is due?")]
+    assert llm.chat(thread).message.content == "from the edge"
+
+
+async def test_a_question_that_was_private_once_may_be_asked_publicly_with_one_route() -> None:
+    llm = pair(ScriptedRouter("cloud"), ["from the edge"], [tool_call("add", a=1, b=2), "It is 3."])
+    with confroute.control(private=True):
+        llm.chat([ChatMessage("How much is one and two?")])
+    agent = FunctionAgent(tools=[add], llm=llm, streaming=False)
+    assert "It is 3." in str(await answer(agent, "How much is one and two?"))
+    assert seen(llm) == (1, 2), "the loop switched in the middle"

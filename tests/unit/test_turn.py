@@ -1,9 +1,14 @@
+import asyncio
+import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from confroute.decision import Decided, RouteDecision, RouteRequest
+from confroute import EntropyRouter
+from confroute.decision import Decided, RouteDecision, RouteRequest, Sample
 from confroute.errors import BothModelsFailedError, ConfigurationError
+from confroute.execution.breaker import Breaker
 from confroute.execution.execution import Execution, OnError, Side
 from confroute.execution.turn import Answer, Ask, adrive, drive
 from confroute.testing import ScriptedRouter
@@ -113,3 +118,45 @@ async def test_async_takes_the_same_steps() -> None:
     expected = routed("cloud", fails("cloud"))
     execution = Execution(Side("edge"), Side("cloud"))
     assert await adrive(execution.turn(QUESTION), ask, answer) == expected
+
+
+class Hanging:
+    """A sampler that never answers."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def sample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
+        self.asked += 1
+        time.sleep(0.3)
+        return [Sample("late")] * n
+
+    async def asample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
+        self.asked += 1
+        await asyncio.sleep(0.3)
+        return [Sample("late")] * n
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_samples_that_hang_cost_one_time_out(way: str) -> None:
+    edge = Side("edge", timeout=0.05, breaker=Breaker("edge"))
+    execution, sampler = Execution(edge, Side("cloud")), Hanging()
+    router = EntropyRouter(n_samples=2)
+
+    async def aask(step: Ask) -> Decided:
+        return await router.adecide(step.request, step.guarded(sampler))
+
+    async def aanswer(step: Answer) -> Answer:
+        return step
+
+    for _ in range(3):
+        steps = execution.turn(RouteRequest.from_text("q"))
+        if way == "sync":
+            step = drive(steps, lambda ask: router.decide(ask.request, ask.guarded(sampler)), lambda one: one)
+        else:
+            step = asyncio.run(adrive(steps, aask, aanswer))
+        assert step.decision.route == "cloud"
+        step.receipt.done(None)
+    assert sampler.asked == 1
+    time.sleep(0.4)
+    assert edge.breaker.blocks, "a late answer closed the circuit"

@@ -190,7 +190,7 @@ class Execution:
         except Exception as error:
             if is_control_flow(error):
                 raise
-            guard.timed_out(error)
+            guard.decided_without(error)
             return Decided(self._without_router(request, error))
         if decided is None:
             raise ConfigurationError("the router returned nothing: expected a Decided from decide()")

@@ -20,7 +20,8 @@ class SampleGuard:
 
     def __init__(self, breaker: Breaker) -> None:
         self.breaker = breaker
-        self.in_flight = 0
+        self._unanswered = 0  # in flight, or cancelled there
+        self._given_up = False
 
     @contextmanager
     def passing(self) -> Iterator[None]:
@@ -31,26 +32,27 @@ class SampleGuard:
         """
         if not self.breaker.lets_pass():
             raise CircuitOpenError("the edge failed a moment ago and is not asked again yet")
-        self.in_flight += 1
+        self._unanswered += 1
         try:
             yield
         except Exception as error:
+            self._unanswered -= 1
             if is_control_flow(error):
                 self.breaker.abandoned()
-            else:
+            elif not self._given_up:
                 self.breaker.failed(error, failure_of(error))
             raise
-        except BaseException:
+        except BaseException:  # cancelled, perhaps by the time-out that `decided_without` hears of
             self.breaker.abandoned()
             raise
-        else:
+        self._unanswered -= 1
+        if not self._given_up:
             self.breaker.succeeded()
-        finally:
-            self.in_flight -= 1
 
-    def timed_out(self, error: Exception) -> None:
-        """Tell that the whole of deciding took too long; the edge's fault if its samples were awaited."""
-        if self.in_flight:
+    def decided_without(self, error: Exception) -> None:
+        """Tell that deciding failed: the edge's fault if its samples were still awaited then."""
+        self._given_up = True
+        if self._unanswered:
             self.breaker.failed(error, Failure.TIMEOUT)
 
 

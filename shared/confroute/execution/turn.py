@@ -27,9 +27,10 @@ class Spoken:
     """
 
     def __init__(self) -> None:
-        self.begun = threading.Event()
+        self.begun = False
         self.abandoned = False
         self.then: Callable[[], object] = lambda: None
+        self._lock = threading.Lock()
 
     def begin(self) -> None:
         """Tell that a token is about to be shown.
@@ -37,11 +38,18 @@ class Spoken:
         Raises:
             TimeoutError: If nobody waits for it any more.
         """
-        if self.abandoned:
-            raise TimeoutError("the answer came too late")
-        if not self.begun.is_set():
-            self.begun.set()
+        with self._lock:
+            if self.abandoned:
+                raise TimeoutError("the answer came too late")
+            is_first, self.begun = not self.begun, True
+        if is_first:
             self.then()
+
+    def abandon(self) -> bool:
+        """Give the answer up, and return True; return False where it has begun."""
+        with self._lock:
+            self.abandoned = not self.begun
+            return self.abandoned
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +179,7 @@ def _within(
     try:
         value, error = outcome.get(timeout=seconds)
     except queue.Empty:
-        if spoken is None or not spoken.begun.is_set():
-            if spoken is not None:
-                spoken.abandoned = True
+        if spoken is None or spoken.abandon():
             raise TimeoutError(f"no answer within {seconds:g} s") from None
         value, error = outcome.get()
     if error is not None:
