@@ -11,14 +11,12 @@ import json
 import sqlite3
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 from confroute.decision import Route, Sample, Usage
 from confroute.errors import ConfigurationError, ConfRouteError
@@ -58,8 +56,6 @@ INSERT INTO intent (question, role, kind, idx, reserved_usd, state, at) VALUES (
 """
 _CLOSE_INTENT = "UPDATE intent SET state = ?, error = ? WHERE number = ?"
 _INSERT_SAMPLE = "INSERT INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-
-T = TypeVar("T")
 
 
 class StoreError(ConfRouteError, OSError):
@@ -113,7 +109,6 @@ class Store:
         if read_only and not self.path.is_file():
             raise ConfigurationError(f"no store at {path}; 'confroute label ... --store {path}' makes one")
         self._lock = threading.RLock()
-        self._waiting: deque[tuple[Callable[[sqlite3.Connection], Any], Future[Any]]] = deque()
         with store_errors(self.path):
             self._owner = None if read_only else self._own()
             self._db = sqlite3.connect(
@@ -209,21 +204,20 @@ class Store:
     def note_intent(self, draw: Draw, *, reserved_usd: float | None) -> int:
         """Note that a request is about to be sent; return the intent's number once that is committed."""
         row = (*draw, reserved_usd, time.time())
-        return self._write(lambda db: int(db.execute(_INSERT_INTENT, row).lastrowid or 0))
+        with self._lock, store_errors(self.path):
+            return int(self._db.execute(_INSERT_INTENT, row).lastrowid or 0)
 
     def receive(self, intent: int, stored: StoredSample) -> None:
         """Keep an answer and close its intent, in one commit."""
         row = _sample_row(stored)
-
-        def keep(db: sqlite3.Connection) -> None:
+        with self.transaction() as db:
             db.execute(_INSERT_SAMPLE, row)
             db.execute(_CLOSE_INTENT, ("received", None, intent))
 
-        self._write(keep)
-
     def fail(self, intent: int, error: str, *, state: Literal["failed", "lost"]) -> None:
         """Close an intent without an answer: ``failed``, or ``lost`` where it may have cost money."""
-        self._write(lambda db: db.execute(_CLOSE_INTENT, (state, error[:500], intent)))
+        with self._lock, store_errors(self.path):
+            self._db.execute(_CLOSE_INTENT, (state, error[:500], intent))
 
     def put_samples(self, samples: Iterable[StoredSample]) -> None:
         """Keep answers."""
@@ -268,24 +262,6 @@ class Store:
         """Return all rows of a query."""
         with self._lock, store_errors(self.path):
             return self._db.execute(query, values).fetchall()
-
-    def _write(self, operation: Callable[[sqlite3.Connection], T]) -> T:
-        """Do a write and commit it; writes of threads that wait for their turn together share one commit."""
-        mine: Future[T] = Future()
-        self._waiting.append((operation, mine))
-        with self._lock:
-            if not mine.done():
-                batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
-                try:
-                    with self.transaction() as db:
-                        results = [write(db) for write, _ in batch]
-                except BaseException as error:
-                    for _, future in batch:
-                        future.set_exception(error)
-                    raise
-                for (_, future), result in zip(batch, results, strict=True):
-                    future.set_result(result)
-        return mine.result()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
