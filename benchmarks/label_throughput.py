@@ -169,7 +169,13 @@ def main() -> None:
     args = parser.parse_args()
     head = ["server's delay", "in flight", "answers", "turns", "bare loop /s", "confroute label /s", "ratio"]
     rows = []
-    for delay, concurrency, n_questions in ((0.1, 16, 60), (0.05, 8, 60), (0.02, 4, 60), (0.0, 8, 60)):
+    for delay, concurrency, n_questions in (
+        (0.1, 16, 60),
+        (0.05, 8, 60),
+        (0.02, 4, 60),
+        (0.005, 8, 60),
+        (0.0, 8, 60),
+    ):
         rows.append(compare(delay, concurrency, n_questions, args.turns))
         print(" | ".join(rows[-1]), flush=True)
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())

@@ -16,21 +16,32 @@ from langchain_core.callbacks import (
     AsyncCallbackManagerForLLMRun,
     CallbackManager,
     CallbackManagerForLLMRun,
+    adispatch_custom_event,
+    dispatch_custom_event,
 )
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
+from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 
-from confroute.decision import Decided, RouteDecision, Usage
+from confroute.decision import RouteDecision, Usage
 from confroute.errors import ConfigurationError
 from confroute.execution.streams import aopened, nothing, opened
-from confroute.execution.turn import Answer, Ask, Turn, adrive, drive
+from confroute.execution.turn import Answer, Deciding, Turn, adrive, drive
 from langchain_confroute._listening import says_something
 from langchain_confroute._messages import stamp
-from langchain_confroute._routing import Call, Routing, as_chunk, controls_of, draft_of, stamped
-from langchain_confroute._usage import chat_model_of, priced_usage
+from langchain_confroute._routing import (
+    DECISION_EVENT,
+    Call,
+    Routing,
+    as_chunk,
+    controls_of,
+    draft_of,
+    event_of,
+    stamped,
+)
+from langchain_confroute._usage import chat_model_of, priced_usage, unwrapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +68,13 @@ class Generating:
             if draft is not None:
                 return step, _drafted(draft, step.decision)
             model, kwargs = self._model(step)
+            if model.rate_limiter is not None:
+                model.rate_limiter.acquire(blocking=True)
             return step, _stamped(model._generate(self.call.input, **kwargs), step.decision)
 
-        step, result = drive(self._turn(), self._ask, answer)
+        step, result = drive(self._turn(), self._deciding.ask, answer)
         step.receipt.done(self._usage(step, result.generations[0].message))
+        self._tell(step)
         return result
 
     async def agenerate(self) -> ChatResult:
@@ -71,10 +85,13 @@ class Generating:
             if draft is not None:
                 return step, _drafted(draft, step.decision)
             model, kwargs = self._model(step)
+            if model.rate_limiter is not None:
+                await model.rate_limiter.aacquire(blocking=True)
             return step, _stamped(await model._agenerate(self.call.input, **kwargs), step.decision)
 
-        step, result = await adrive(self._turn(), self._aask, answer)
+        step, result = await adrive(self._turn(), self._deciding.aask, answer)
         step.receipt.done(self._usage(step, result.generations[0].message))
+        await self._atell(step)
         return result
 
     def stream(self) -> Iterator[ChatGenerationChunk]:
@@ -85,14 +102,17 @@ class Generating:
             if draft is not None:
                 return step, [_chunk(_without_usage(draft))], iter(())
             model, kwargs = self._model(step)
+            if model.rate_limiter is not None:
+                model.rate_limiter.acquire(blocking=True)
             if _streams(model, "_stream"):
                 return step, *opened(model._stream(self.call.input, **kwargs), _speaks)
             result = model._generate(self.call.input, **kwargs)
             return step, *opened([_chunk(result.generations[0].message)], _speaks)
 
-        step, opening, rest = drive(self._turn(), self._ask, answer)
+        step, opening, rest = drive(self._turn(), self._deciding.ask, answer)
         said = _Said(step.decision)
         try:
+            self._tell(step)
             for chunk in chain(opening, rest):
                 yield said.noted(chunk)
         finally:
@@ -108,15 +128,18 @@ class Generating:
             if draft is not None:
                 return step, [_chunk(_without_usage(draft))], nothing()
             model, kwargs = self._model(step)
+            if model.rate_limiter is not None:
+                await model.rate_limiter.aacquire(blocking=True)
             if _streams(model, "_astream", "_stream"):
                 return step, *await aopened(model._astream(self.call.input, **kwargs), _speaks)
             result = await model._agenerate(self.call.input, **kwargs)
             opening, _ = opened([_chunk(result.generations[0].message)], _speaks)
             return step, opening, nothing()
 
-        step, opening, rest = await adrive(self._turn(), self._aask, answer)
+        step, opening, rest = await adrive(self._turn(), self._deciding.aask, answer)
         said = _Said(step.decision)
         try:
+            await self._atell(step)
             for chunk in opening:
                 yield said.noted(chunk)
             async for chunk in rest:
@@ -124,29 +147,35 @@ class Generating:
         finally:
             step.receipt.done(self._usage(step, said.whole))
 
-    def _ask(self, step: Ask) -> Decided:
-        return self.routing.router.decide(step.request, step.guarded(self.call.sampler(_beside(self.run))))
+    @property
+    def _deciding(self) -> Deciding:
+        return Deciding(self.routing.router, lambda: self.call.sampler(_beside(self.run)))
 
-    async def _aask(self, step: Ask) -> Decided:
-        return await self.routing.router.adecide(
-            step.request, step.guarded(self.call.sampler(_beside(self.run)))
-        )
+    def _tell(self, step: Answer) -> None:
+        """Tell the decision: by an event and the tag of the run."""
+        told = event_of(step)
+        if self.run is not None:
+            self.run.tags = [*self.run.tags, f"route:{step.decision.route}"]
+            dispatch_custom_event(DECISION_EVENT, told, config=_below(self.run))
+
+    async def _atell(self, step: Answer) -> None:
+        """Tell the decision; see `_tell`."""
+        told = event_of(step)
+        if self.run is not None:
+            self.run.tags = [*self.run.tags, f"route:{step.decision.route}"]
+            await adispatch_custom_event(DECISION_EVENT, told, config=_below(self.run))
 
     def _turn(self) -> Turn:
         return self.routing.execution.turn(
             self.call.request,
             controls=controls_of(ensure_config(), self.call.controls),
             sticky=self.call.sticky,
-            input_tokens=self.call.input_tokens,
+            size=self.call.size,
         )
 
     def _model(self, step: Answer) -> tuple[BaseChatModel, dict[str, Any]]:
         """Return the model of a step, free of bindings, and the arguments of its call."""
-        side: Runnable[Any, Any] = self.routing.model(step)
-        bound: dict[str, Any] = {}
-        while isinstance(side, RunnableBinding):
-            bound = {**side.kwargs, **bound}
-            side = side.bound
+        side, bound, _ = unwrapped(self.routing.model(step))
         if not isinstance(side, BaseChatModel):
             raise ConfigurationError(
                 f"generate() needs chat models on both sides, but one is a {type(side).__name__}"
@@ -155,8 +184,6 @@ class Generating:
         return side, arguments if self.stop is None else {**arguments, "stop": self.stop}
 
     def _usage(self, step: Answer, message: BaseMessage | None) -> Usage | None:
-        if step.draft is not None:
-            return step.draft.usage
         model = chat_model_of(self.routing.model(step))
         return priced_usage(message, model) if message is not None else None
 
@@ -191,6 +218,12 @@ def _beside(run: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None
     kind = CallbackManager if isinstance(run, CallbackManagerForLLMRun) else AsyncCallbackManager
     handlers = list(run.inheritable_handlers)
     return {"callbacks": kind(handlers, handlers, parent_run_id=run.parent_run_id)}
+
+
+def _below(run: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun) -> RunnableConfig:
+    """Configure an event to belong to a chat-model run."""
+    kind = CallbackManager if isinstance(run, CallbackManagerForLLMRun) else AsyncCallbackManager
+    return {"callbacks": kind(run.handlers, run.inheritable_handlers, parent_run_id=run.run_id)}
 
 
 def _streams(model: BaseChatModel, *methods: str) -> bool:

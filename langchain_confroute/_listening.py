@@ -7,7 +7,9 @@ from typing import Any
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessageChunk
 
+from confroute.decision import Usage
 from confroute.execution.turn import Spoken
+from langchain_confroute._messages import usage_of
 
 
 class Listener(BaseCallbackHandler):
@@ -23,6 +25,7 @@ class Listener(BaseCallbackHandler):
         shown: Whether anything was shown.
         answered: Whether the model ended well.
         error: What the model raised, if anything.
+        usage: Tokens that the run, and all models below it, have used; None where none was told.
     """
 
     run_inline = True  # at once and in order, in async runs too
@@ -33,6 +36,7 @@ class Listener(BaseCallbackHandler):
         self.shown = False
         self.answered = False
         self.error: BaseException | None = None
+        self.usage: Usage | None = None
 
     def on_llm_new_token(self, token: Any, *, chunk: Any = None, **kwargs: Any) -> None:
         """Note that something was shown, if the chunk says anything."""
@@ -48,8 +52,12 @@ class Listener(BaseCallbackHandler):
         self.shown = self.shown or speaks
 
     def on_llm_end(self, response: Any, **kwargs: Any) -> None:
-        """Note the end."""
+        """Note the end, and what was used."""
         self.answered = True
+        for generation in response.generations[0] if response.generations else []:
+            used = usage_of(getattr(generation, "message", None))
+            if used is not None:
+                self.usage = used if self.usage is None else self.usage + used
 
     def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
         """Note the error."""

@@ -14,19 +14,23 @@ from langchain_core.messages import (
 )
 
 from confroute.decision import Message, Role, RouteDecision, RouteRequest, Sample, ToolCall, Usage
+from confroute.execution.limits import tool_name
 from confroute.execution.replies import token_logprobs
 from confroute.execution.thread import DECISION_KEY, Stamp, is_pinned
 from confroute.execution.thread import sticky_decision as sticky_in
 
 _ROLES: Mapping[str, Role] = {"system": "system", "human": "user", "ai": "assistant", "tool": "tool"}
 _IMAGE_BLOCKS = frozenset({"image", "image_url", "input_image"})
+_SILENT_BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "reasoning"})
+_MEDIA = {"audio": "audio", "input_audio": "audio", "video": "video", "file": "pdf", "document": "pdf"}
+"""Blocks that are neither text nor images, and what reading them asks for."""
 
 
 def to_request(messages: Sequence[BaseMessage], *, tools: Iterable[Any] = ()) -> RouteRequest:
     """Describe LangChain messages as a request; private where an earlier answer of the thread was."""
     return RouteRequest(
         messages=tuple(_to_message(message) for message in messages),
-        tools=tuple(_tool_name(tool) for tool in tools),
+        tools=tuple(tool_name(tool) for tool in tools),
         private=is_pinned(stamp_of(message) for message in messages),
     )
 
@@ -47,16 +51,27 @@ def stamp_of(message: BaseMessage) -> Stamp:
     return stamp
 
 
-def _to_message(message: BaseMessage) -> Message:
+def media_blocks(message: BaseMessage) -> int:
+    """Return how many blocks of a message are images, sound, films or files."""
+    return sum(kind in _IMAGE_BLOCKS or kind in _MEDIA for kind in _kinds(message))
+
+
+def is_empty(message: BaseMessage) -> bool:
+    """Whether an answer has neither text nor a tool call, whatever it thought."""
+    if str(message.text).strip() or getattr(message, "tool_calls", None):
+        return False
+    return _SILENT_BLOCKS.issuperset(_kinds(message))
+
+
+def _kinds(message: BaseMessage) -> list[str]:
     blocks = message.content if isinstance(message.content, list) else []
-    has_images = any(isinstance(block, dict) and block.get("type") in _IMAGE_BLOCKS for block in blocks)
-    return Message(role_of(message), str(message.text), has_images)
+    return [str(block.get("type")) for block in blocks if isinstance(block, dict)]
 
 
-def _tool_name(tool: Any) -> str:
-    if isinstance(tool, Mapping):
-        return str(tool.get("name") or tool.get("function", {}).get("name") or tool.get("type", ""))
-    return str(getattr(tool, "name", None) or getattr(tool, "__name__", tool))
+def _to_message(message: BaseMessage) -> Message:
+    kinds = _kinds(message)
+    media = frozenset(_MEDIA[kind] for kind in kinds if kind in _MEDIA)
+    return Message(role_of(message), str(message.text), not _IMAGE_BLOCKS.isdisjoint(kinds), media)
 
 
 def append(messages: Sequence[BaseMessage], extra: Sequence[Message]) -> list[BaseMessage]:
@@ -95,7 +110,7 @@ def to_sample(message: BaseMessage | str, *, usage: Usage | None = None) -> Samp
     )
 
 
-def usage_of(message: BaseMessage) -> Usage | None:
+def usage_of(message: Any) -> Usage | None:
     """Return the tokens that the provider counted for a reply; None where it did not."""
     counted = message.usage_metadata if isinstance(message, AIMessage) else None
     if counted is None:

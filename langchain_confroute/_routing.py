@@ -23,21 +23,23 @@ from langchain_core.runnables.config import (
     patch_config,
 )
 
-from confroute.decision import Decided, RouteDecision, Router, RouteRequest, Sampler, Usage
+from confroute.decision import RouteDecision, Router, RouteRequest, Sampler, Usage
 from confroute.execution.control import Controls, current_controls
 from confroute.execution.execution import Execution
 from confroute.execution.failures import EmptyAnswerError
+from confroute.execution.limits import PromptSize
 from confroute.execution.streams import aopened, nothing, opened
 from confroute.execution.telemetry import event_of as event_of  # for the other faces of this package
-from confroute.execution.turn import Answer, Ask, Turn, adrive, drive
+from confroute.execution.turn import Answer, Deciding, Turn, adrive, drive
 from langchain_confroute._listening import CutOff, Listener, says_something
-from langchain_confroute._messages import stamp, stamp_of
+from langchain_confroute._messages import is_empty, stamp, stamp_of
 from langchain_confroute._messages import sticky_decision as sticky_decision  # the same
 from langchain_confroute._usage import chat_model_of, priced_usage
 
 DECISION_EVENT = "confroute.decision"
 """Name of the custom event that carries the decision and its evidence."""
 
+_DRAFT = "confroute_draft"
 _Run = ParentRunManager | AsyncParentRunManager
 
 
@@ -51,7 +53,7 @@ class Call:
         sampler: Makes the handle on the edge model, given the run's config.
         kwargs: Further arguments of the models.
         sticky: The decision of this turn's earlier call, in a tool loop.
-        input_tokens: The most tokens that the prompt can have.
+        size: How long the prompt is.
         drafts: Whether an answer that was sampled can be the reply.
         controls: What `confroute.control` ruled when the call was made, even if its stream is read later.
     """
@@ -61,7 +63,7 @@ class Call:
     sampler: Callable[[RunnableConfig], Sampler | None]
     kwargs: dict[str, Any]
     sticky: RouteDecision | None = None
-    input_tokens: int | None = None
+    size: PromptSize | None = None
     drafts: bool = True
     controls: Controls = field(default_factory=current_controls)
 
@@ -95,25 +97,25 @@ class Routing:
             None, call.input, name=config.get("run_name") or self.name, run_id=config.pop("run_id", None)
         )
 
-        def answer(step: Answer) -> tuple[Answer, Any]:
-            reply = draft_of(step)
-            if reply is None:
-                heard = Listener(step.spoken)
-                child = _child(config, run, step.decision, heard)
-                try:
-                    reply = self.model(step).invoke(call.input, child, **call.kwargs)
-                except Exception as error:
-                    if not heard.shown:
-                        raise
-                    return step, CutOff(error)
-            return step, stamped(reply, step.decision)
-
-        def ask(step: Ask) -> Decided:
-            return self.router.decide(step.request, step.guarded(call.sampler(_under(config, run))))
+        def answer(step: Answer) -> tuple[Answer, Listener, Any]:
+            draft, heard = draft_of(step), Listener(step.spoken)
+            if draft is not None:
+                reply = stamped(draft, step.decision)
+                tell_draft(run, step.decision, call.input, reply)
+                return step, heard, reply
+            child = _child(config, run, step.decision, heard)
+            try:
+                reply = self.model(step).invoke(call.input, child, **call.kwargs)
+            except Exception as error:
+                if not heard.shown:
+                    raise
+                return step, heard, CutOff(error)
+            return step, heard, stamped(reply, step.decision)
 
         try:
-            step, reply = drive(self._turn(call, config), ask, answer)
-            step.receipt.done(self._usage(step, reply))
+            deciding = self._deciding(call, config, run)
+            step, heard, reply = drive(self._turn(call, config), deciding.ask, answer)
+            step.receipt.done(self._usage(step, reply, heard))
             if isinstance(reply, CutOff):
                 raise reply.error
             dispatch_custom_event(DECISION_EVENT, event_of(step), config=_under(config, run))
@@ -132,25 +134,25 @@ class Routing:
             None, call.input, name=config.get("run_name") or self.name, run_id=config.pop("run_id", None)
         )
 
-        async def answer(step: Answer) -> tuple[Answer, Any]:
-            reply = draft_of(step)
-            if reply is None:
-                heard = Listener(step.spoken)
-                child = _child(config, run, step.decision, heard)
-                try:
-                    reply = await self.model(step).ainvoke(call.input, child, **call.kwargs)
-                except Exception as error:
-                    if not heard.shown:
-                        raise
-                    return step, CutOff(error)
-            return step, stamped(reply, step.decision)
-
-        async def ask(step: Ask) -> Decided:
-            return await self.router.adecide(step.request, step.guarded(call.sampler(_under(config, run))))
+        async def answer(step: Answer) -> tuple[Answer, Listener, Any]:
+            draft, heard = draft_of(step), Listener(step.spoken)
+            if draft is not None:
+                reply = stamped(draft, step.decision)
+                await atell_draft(run, step.decision, call.input, reply)
+                return step, heard, reply
+            child = _child(config, run, step.decision, heard)
+            try:
+                reply = await self.model(step).ainvoke(call.input, child, **call.kwargs)
+            except Exception as error:
+                if not heard.shown:
+                    raise
+                return step, heard, CutOff(error)
+            return step, heard, stamped(reply, step.decision)
 
         try:
-            step, reply = await adrive(self._turn(call, config), ask, answer)
-            step.receipt.done(self._usage(step, reply))
+            deciding = self._deciding(call, config, run)
+            step, heard, reply = await adrive(self._turn(call, config), deciding.aask, answer)
+            step.receipt.done(self._usage(step, reply, heard))
             if isinstance(reply, CutOff):
                 raise reply.error
             await adispatch_custom_event(DECISION_EVENT, event_of(step), config=_under(config, run))
@@ -169,22 +171,21 @@ class Routing:
             None, call.input, name=config.get("run_name") or self.name, run_id=config.pop("run_id", None)
         )
 
-        def answer(step: Answer) -> tuple[Answer, list[Any], Iterator[Any]]:
-            draft = draft_of(step)
+        def answer(step: Answer) -> tuple[Answer, Listener, list[Any], Iterator[Any]]:
+            draft, heard = draft_of(step), Listener()
             if draft is not None:
-                return step, [as_chunk(draft)], iter(())
-            child = _child(config, run, step.decision)
+                tell_draft(run, step.decision, call.input, stamped(draft, step.decision))
+                return step, heard, [as_chunk(draft)], iter(())
+            child = _child(config, run, step.decision, heard)
             chunks = self.model(step).stream(call.input, child, **call.kwargs)
-            return step, *opened(chunks, says_something)
-
-        def ask(step: Ask) -> Decided:
-            return self.router.decide(step.request, step.guarded(call.sampler(_under(config, run))))
+            return step, heard, *opened(chunks, says_something)
 
         said: list[Any] = []
         try:
-            step, opening, rest = drive(self._turn(call, config), ask, answer)
-            dispatch_custom_event(DECISION_EVENT, event_of(step), config=_under(config, run))
+            deciding = self._deciding(call, config, run)
+            step, heard, opening, rest = drive(self._turn(call, config), deciding.ask, answer)
             try:
+                dispatch_custom_event(DECISION_EVENT, event_of(step), config=_under(config, run))
                 for chunk in (stamped(opening[0], step.decision), *opening[1:]):
                     said.append(chunk)
                     yield chunk
@@ -192,7 +193,7 @@ class Routing:
                     said.append(chunk)
                     yield chunk
             finally:
-                step.receipt.done(self._usage(step, _joined(said)))
+                step.receipt.done(self._usage(step, _joined(said), heard))
         except BaseException as error:
             run.on_chain_error(error)
             raise
@@ -207,22 +208,21 @@ class Routing:
             None, call.input, name=config.get("run_name") or self.name, run_id=config.pop("run_id", None)
         )
 
-        async def answer(step: Answer) -> tuple[Answer, list[Any], AsyncIterator[Any]]:
-            draft = draft_of(step)
+        async def answer(step: Answer) -> tuple[Answer, Listener, list[Any], AsyncIterator[Any]]:
+            draft, heard = draft_of(step), Listener()
             if draft is not None:
-                return step, [as_chunk(draft)], nothing()
-            child = _child(config, run, step.decision)
+                await atell_draft(run, step.decision, call.input, stamped(draft, step.decision))
+                return step, heard, [as_chunk(draft)], nothing()
+            child = _child(config, run, step.decision, heard)
             chunks = self.model(step).astream(call.input, child, **call.kwargs)
-            return step, *await aopened(chunks, says_something)
-
-        async def ask(step: Ask) -> Decided:
-            return await self.router.adecide(step.request, step.guarded(call.sampler(_under(config, run))))
+            return step, heard, *await aopened(chunks, says_something)
 
         said: list[Any] = []
         try:
-            step, opening, rest = await adrive(self._turn(call, config), ask, answer)
-            await adispatch_custom_event(DECISION_EVENT, event_of(step), config=_under(config, run))
+            deciding = self._deciding(call, config, run)
+            step, heard, opening, rest = await adrive(self._turn(call, config), deciding.aask, answer)
             try:
+                await adispatch_custom_event(DECISION_EVENT, event_of(step), config=_under(config, run))
                 for chunk in (stamped(opening[0], step.decision), *opening[1:]):
                     said.append(chunk)
                     yield chunk
@@ -230,7 +230,7 @@ class Routing:
                     said.append(chunk)
                     yield chunk
             finally:
-                step.receipt.done(self._usage(step, _joined(said)))
+                step.receipt.done(self._usage(step, _joined(said), heard))
         except BaseException as error:
             await run.on_chain_error(error)
             raise
@@ -245,16 +245,18 @@ class Routing:
             call.request,
             controls=controls_of(config, call.controls),
             sticky=call.sticky,
-            input_tokens=call.input_tokens,
+            size=call.size,
             drafts=call.drafts,
         )
 
-    def _usage(self, step: Answer, reply: Any) -> Usage | None:
-        if step.draft is not None:
-            return step.draft.usage
+    def _deciding(self, call: Call, config: RunnableConfig, run: _Run) -> Deciding:
+        return Deciding(self.router, lambda: call.sampler(_under(config, run)))
+
+    def _usage(self, step: Answer, reply: Any, heard: Listener) -> Usage | None:
         message = reply.get("raw") if isinstance(reply, dict) else reply
-        model = chat_model_of(self.model(step))
-        return priced_usage(message, model) if isinstance(message, BaseMessage) else None
+        if not isinstance(message, BaseMessage):
+            return heard.usage  # a structured output, or whatever a chain makes of its models' answers
+        return priced_usage(message, chat_model_of(self.model(step)))
 
 
 def controls_of(config: RunnableConfig | None, ruled: Controls | None = None) -> Controls:
@@ -273,13 +275,15 @@ def stamped(reply: Any, decision: RouteDecision) -> Any:
     """Stamp a reply with its decision: a message, one carried as ``raw``, or the last of an agent's.
 
     Raises:
-        EmptyAnswerError: If it is a message without text, content or tool call.
+        EmptyAnswerError: If it is nothing, or a message without text or tool call.
     """
+    if reply is None:
+        raise EmptyAnswerError
     if isinstance(reply, AIMessageChunk):
         return stamp(reply, decision)
     if isinstance(reply, BaseMessage):
-        if not (str(reply.text).strip() or reply.content or getattr(reply, "tool_calls", None)):
-            raise EmptyAnswerError("the model gave an empty answer")
+        if is_empty(reply):
+            raise EmptyAnswerError
         return stamp(reply, decision)
     if isinstance(reply, dict) and isinstance(reply.get("raw"), BaseMessage):
         return {**reply, "raw": stamp(reply["raw"], decision)}
@@ -303,14 +307,25 @@ def _under(config: RunnableConfig, run: _Run) -> RunnableConfig:
     return patch_config(config, callbacks=run.get_child())
 
 
-def _child(
-    config: RunnableConfig, run: _Run, decision: RouteDecision, heard: Listener | None = None
-) -> RunnableConfig:
+def tell_draft(run: ParentRunManager, decision: RouteDecision, given: Any, draft: Any) -> None:
+    """Trace an answer that was sampled, with the verdict in its tag and metadata as for any other answer."""
+    below = run.get_child(f"route:{decision.route}")
+    below.add_metadata(told_of(decision), inherit=False)
+    below.on_chain_start(None, given, name=_DRAFT).on_chain_end(draft)
+
+
+async def atell_draft(run: AsyncParentRunManager, decision: RouteDecision, given: Any, draft: Any) -> None:
+    """Trace an answer that was sampled; see `tell_draft`."""
+    below = run.get_child(f"route:{decision.route}")
+    below.add_metadata(told_of(decision), inherit=False)
+    await (await below.on_chain_start(None, given, name=_DRAFT)).on_chain_end(draft)
+
+
+def _child(config: RunnableConfig, run: _Run, decision: RouteDecision, heard: Listener) -> RunnableConfig:
     """Configure the answering model's run: below the chain's, with the verdict in its tag and metadata."""
     callbacks = run.get_child(f"route:{decision.route}")
-    if heard is not None:
-        callbacks.handlers.insert(0, heard)  # before those that show
-        callbacks.inheritable_handlers.insert(0, heard)
+    callbacks.handlers.insert(0, heard)  # before those that show
+    callbacks.inheritable_handlers.insert(0, heard)
     return merge_configs(patch_config(config, callbacks=callbacks), {"metadata": told_of(decision)})
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import Any, NamedTuple
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.runnables import Runnable, RunnableBinding
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableWithFallbacks
+from langchain_core.runnables.base import RunnableBindingBase
 
 from confroute.decision import Usage
 from confroute.prices import is_on_this_machine, with_price
@@ -15,11 +17,39 @@ from langchain_confroute._messages import model_name, usage_of
 _URL_FIELDS = ("base_url", "openai_api_base")
 
 
+class Unwrapped(NamedTuple):
+    """A Runnable without its bindings, retries and fallbacks.
+
+    Attributes:
+        bare: What they were around; of fallbacks the first.
+        kwargs: The arguments that were bound.
+        configs: The configs that were bound, outermost first.
+    """
+
+    bare: Runnable[Any, Any]
+    kwargs: dict[str, Any]
+    configs: list[RunnableConfig]
+
+
+def unwrapped(runnable: Runnable[Any, Any]) -> Unwrapped:
+    """Take a Runnable out of whatever LangChain's own methods have put around it."""
+    kwargs: dict[str, Any] = {}
+    configs: list[RunnableConfig] = []
+    while True:
+        if isinstance(runnable, RunnableBindingBase):
+            kwargs = {**runnable.kwargs, **kwargs}
+            configs.append(runnable.config)
+            runnable = runnable.bound
+        elif isinstance(runnable, RunnableWithFallbacks):
+            runnable = runnable.runnable
+        else:
+            return Unwrapped(runnable, kwargs, configs)
+
+
 def chat_model_of(runnable: Runnable[Any, Any]) -> BaseChatModel | None:
-    """Return the chat model under any number of bindings; None if there is none."""
-    while isinstance(runnable, RunnableBinding):
-        runnable = runnable.bound
-    return runnable if isinstance(runnable, BaseChatModel) else None
+    """Return the chat model under any number of bindings, retries and fallbacks; None if there is none."""
+    bare = unwrapped(runnable).bare
+    return bare if isinstance(bare, BaseChatModel) else None
 
 
 def name_of(model: BaseChatModel) -> str:
@@ -32,8 +62,8 @@ def is_local(model: BaseChatModel) -> bool:
     if getattr(getattr(model, "llm", None), "pipeline", None) is not None:
         return True
     urls = [str(url) for field in _URL_FIELDS if (url := getattr(model, field, None))]
-    if not urls:
-        return model._get_ls_params().get("ls_provider") == "ollama"
+    if not urls and model._get_ls_params().get("ls_provider") == "ollama":
+        urls = [os.environ.get("OLLAMA_HOST") or "localhost"]
     return is_on_this_machine(urls)
 
 

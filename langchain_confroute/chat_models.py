@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, Self, cast
 
@@ -12,6 +13,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
 from langchain_core.runnables.config import ensure_config, merge_configs
 from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr, SkipValidation, field_validator, model_validator
 
 from confroute.decision import Router
@@ -22,9 +24,9 @@ from confroute.execution.log import DecisionLog
 from langchain_confroute._generating import Generating
 from langchain_confroute._messages import sticky_decision, to_request
 from langchain_confroute._routing import Call, Routing, controls_of
-from langchain_confroute._sides import Executions, most_tokens
+from langchain_confroute._sides import Executions, size_of
 from langchain_confroute._usage import chat_model_of
-from langchain_confroute.runnables import RunnableConfRoute, checked_router
+from langchain_confroute.runnables import OfModel, RunnableConfRoute, checked_router
 from langchain_confroute.sampling import LangChainSampler
 
 _FOR_BOTH = ("cache", "disable_streaming", "output_version")
@@ -85,6 +87,20 @@ class ChatConfRoute(BaseChatModel):
         default_factory=Executions, exclude=True, repr=False, description="Accounts and breakers, for copies."
     )
     _controls: Controls = PrivateAttr(default_factory=Controls)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_its_arguments(cls, given: Any) -> Any:
+        names = {name for key, field in cls.model_fields.items() for name in (key, field.alias)}
+        unknown = sorted(given.keys() - names) if isinstance(given, dict) else []
+        if unknown:
+            warnings.warn(
+                f"{', '.join(unknown)}: ChatConfRoute has no such argument, so it does nothing. Set it on the "
+                "edge and the cloud model, or correct its name",
+                UserWarning,
+                stacklevel=4,
+            )
+        return given
 
     @field_validator("router")
     @classmethod
@@ -209,6 +225,20 @@ class ChatConfRoute(BaseChatModel):
         copied._controls = controls
         return copied
 
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Return a copy with the same models, accounts and breakers, which cannot be copied."""
+        return self.model_copy()
+
+    def get_num_tokens(self, text: str) -> int:
+        """Count as that model counts which finds more: it is not known yet which one answers."""
+        return max(model.get_num_tokens(text) for model in self._models())
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
+    ) -> int:
+        """Count as that model counts which finds more; see `BaseChatModel`."""
+        return max(model.get_num_tokens_from_messages(messages, tools) for model in self._models())
+
     def bind_tools(
         self,
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
@@ -243,9 +273,9 @@ class ChatConfRoute(BaseChatModel):
             router=self.router,
             sampler=self.edge,
             name=self.get_name(),
-            _execution=self._execution,
-            _rate_limiter=self.rate_limiter,
-            _controls=self._controls,
+            _of_model=OfModel(
+                self._execution, self.rate_limiter, self._controls, self._own_config, [_schema(schema)]
+            ),
         )
 
     def _generate(
@@ -305,6 +335,9 @@ class ChatConfRoute(BaseChatModel):
         told = {name: value for name, value in told.items() if value != defaults[name].get_default()}
         return [_with_fields(side, told) if told else side for side in (self.edge, self.cloud)]
 
+    def _models(self) -> list[BaseChatModel]:
+        return [model for side in (self.edge, self.cloud) if (model := chat_model_of(side)) is not None]
+
     def _call(self, model_input: LanguageModelInput, kwargs: dict[str, Any]) -> Call:
         messages = self._convert_input(model_input).to_messages()
         tools = _tools(self.edge, kwargs)
@@ -314,15 +347,19 @@ class ChatConfRoute(BaseChatModel):
             sampler=lambda config: LangChainSampler(self.edge, messages, config=config, kwargs=kwargs),
             kwargs=kwargs,
             sticky=sticky_decision(messages),
-            input_tokens=most_tokens(messages, tools),
+            size=size_of(messages, tools),
             controls=self._controls.then(current_controls()),
         )
 
-    def _configured(self, config: RunnableConfig | None) -> RunnableConfig:
+    @property
+    def _own_config(self) -> RunnableConfig:
         own: RunnableConfig = {"tags": self.tags or [], "metadata": self.metadata or {}}
         if self.callbacks is not None:
             own["callbacks"] = self.callbacks
-        return merge_configs(own, ensure_config(config))
+        return own
+
+    def _configured(self, config: RunnableConfig | None) -> RunnableConfig:
+        return merge_configs(self._own_config, ensure_config(config))
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         """Return what both models can do: the smaller of their limits, the capabilities that they share."""
@@ -344,6 +381,10 @@ class ChatConfRoute(BaseChatModel):
 def _tools(edge: Runnable[Any, Any], kwargs: dict[str, Any]) -> list[Any]:
     bound = edge.kwargs.get("tools", []) if isinstance(edge, RunnableBinding) else []
     return [*bound, *kwargs.get("tools", [])]
+
+
+def _schema(schema: dict[str, Any] | type) -> dict[str, Any]:
+    return schema if isinstance(schema, dict) else convert_to_openai_tool(schema)
 
 
 def _with_stop(stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:

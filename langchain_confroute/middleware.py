@@ -26,19 +26,19 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from confroute.decision import Decided, Router
+from confroute.decision import Router
 from confroute.errors import ConfigurationError
 from confroute.execution.accounts import SpendCap, Stats
-from confroute.execution.execution import OnError
+from confroute.execution.execution import Execution, OnError
 from confroute.execution.failures import failure_of
 from confroute.execution.log import DecisionLog
 from confroute.execution.telemetry import event_of
 from confroute.execution.thread import read_stamp
-from confroute.execution.turn import Answer, Ask, Turn, adrive, checked_router, drive
+from confroute.execution.turn import Answer, Deciding, Turn, adrive, checked_router, drive
 from langchain_confroute._listening import CutOff, Listener
 from langchain_confroute._messages import sticky_decision, to_request
 from langchain_confroute._routing import DECISION_EVENT, controls_of, draft_of, stamped, told_of
-from langchain_confroute._sides import execution_of, most_tokens
+from langchain_confroute._sides import side_of, size_of
 from langchain_confroute._usage import name_of, priced_usage
 from langchain_confroute.sampling import LangChainSampler
 
@@ -121,7 +121,8 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
         super().__init__()
         self.models = {"edge": _chat_model("edge", edge), "cloud": _chat_model("cloud", cloud)}
         self.router = checked_router(router, edge=name_of(self.models["edge"]))
-        self._execution = execution_of(
+        self._execution = Execution.between(
+            side_of,
             self.models["edge"],
             self.models["cloud"],
             on_error=on_error,
@@ -171,10 +172,7 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
                 return _Outcome(step, heard, cut=CutOff(error))
             return _Outcome(step, heard, response).stamped()
 
-        def ask(step: Ask) -> Decided:
-            return self.router.decide(step.request, step.guarded(self._sampler(request, config)))
-
-        outcome = drive(turn, ask, answer)
+        outcome = drive(turn, self._deciding(request, config).ask, answer)
         result = self._settled(outcome)
         if outcome.is_ours:
             dispatch_custom_event(DECISION_EVENT, event_of(outcome.step), config=config)
@@ -202,10 +200,7 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
                 return _Outcome(step, heard, cut=CutOff(error))
             return _Outcome(step, heard, response).stamped()
 
-        async def ask(step: Ask) -> Decided:
-            return await self.router.adecide(step.request, step.guarded(self._sampler(request, config)))
-
-        outcome = await adrive(turn, ask, answer)
+        outcome = await adrive(turn, self._deciding(request, config).aask, answer)
         result = self._settled(outcome)
         if outcome.is_ours:
             await adispatch_custom_event(DECISION_EVENT, event_of(outcome.step), config=config)
@@ -228,7 +223,7 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
             routed,
             controls=controls,
             sticky=read_stamp(decision) or sticky_decision(request.messages),
-            input_tokens=most_tokens(_prompt(request), tools),
+            size=size_of(_prompt(request), tools),
             drafts=request.response_format is None,
         )
 
@@ -243,6 +238,9 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
         }
         routed = request.override(model=model.model_copy(update=told))
         return _PinnedRequest.of(routed) if decision.private else routed
+
+    def _deciding(self, request: ModelRequest[Any], config: RunnableConfig) -> Deciding:
+        return Deciding(self.router, lambda: self._sampler(request, config))
 
     def _sampler(self, request: ModelRequest[Any], config: RunnableConfig) -> LangChainSampler:
         edge = self.models["edge"]
@@ -264,7 +262,7 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
             return outcome.response
         decision, message = step.decision, outcome.message
         usage = priced_usage(message, self.models[decision.route]) if message is not None else None
-        step.receipt.done(step.draft.usage if step.draft is not None else usage)
+        step.receipt.done(usage)
         turn = {"decision": decision.to_dict(), "private": decision.private}
         return ExtendedModelResponse(outcome.response, Command(update={STATE_KEY: turn}))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
@@ -10,19 +12,19 @@ from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messag
 from langchain_core.prompt_values import PromptValue
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import merge_configs, patch_config
+from langchain_core.runnables.config import ensure_config, merge_configs, patch_config
 
-from confroute.decision import Decided, RouteDecision, Router, RouteRequest, Sample, Sampler
+from confroute.decision import RouteDecision, Router, RouteRequest, Sample, Sampler
 from confroute.errors import ConfigurationError
 from confroute.execution.accounts import SpendCap, Stats
 from confroute.execution.control import Controls, current_controls
 from confroute.execution.execution import Execution, OnError
 from confroute.execution.log import DecisionLog
-from confroute.execution.turn import Answer, Ask, adrive, drive
+from confroute.execution.turn import Deciding, Turn, averdict, verdict
 from confroute.execution.turn import checked_router as checked_router  # for the other faces of this package
 from langchain_confroute._messages import to_request, to_sample
 from langchain_confroute._routing import Call, Routing, controls_of, sticky_decision
-from langchain_confroute._sides import execution_of, side_of
+from langchain_confroute._sides import side_of, size_of
 from langchain_confroute._usage import chat_model_of
 from langchain_confroute.sampling import SAMPLE_CONFIG, LangChainSampler
 
@@ -30,6 +32,25 @@ Query = Callable[[Any], Any]
 """From a chain's input to its question: a text or messages."""
 
 _KEYS = ("messages", "question", "query", "input")
+
+
+@dataclass(frozen=True, slots=True)
+class OfModel:
+    """What a pair of structured outputs has from the `ChatConfRoute` that it was made of.
+
+    Attributes:
+        execution: Carries decisions out; None for one of its own.
+        rate_limiter: Asked once a call.
+        controls: What `with_config` ruled.
+        config: Callbacks, tags and metadata of the model.
+        sent_along: What is sent with every prompt: the schema, for the size of the prompt.
+    """
+
+    execution: Execution | None = None
+    rate_limiter: BaseRateLimiter | None = None
+    controls: Controls = field(default_factory=Controls)
+    config: RunnableConfig = field(default_factory=RunnableConfig)
+    sent_along: Sequence[Any] = ()
 
 
 class RunnableConfRoute(Runnable[Any, Any]):
@@ -48,6 +69,8 @@ class RunnableConfRoute(Runnable[Any, Any]):
         on_error: Where a question goes when the router or its samples fail.
         edge_timeout: Seconds until the edge's first output; None for no limit.
         cloud_timeout: The same for the cloud.
+        breaker_server_errors: As in `ChatConfRoute`.
+        breaker_reset_after: As in `ChatConfRoute`.
         cap: What this object may spend.
         log: Where decisions are logged.
         name: Name of the run.
@@ -70,12 +93,12 @@ class RunnableConfRoute(Runnable[Any, Any]):
         on_error: OnError = "cloud",
         edge_timeout: float | None = None,
         cloud_timeout: float | None = None,
+        breaker_server_errors: int = 3,
+        breaker_reset_after: float = 30.0,
         cap: SpendCap | None = None,
         log: DecisionLog | None = None,
         name: str | None = None,
-        _execution: Execution | None = None,
-        _rate_limiter: BaseRateLimiter | None = None,
-        _controls: Controls | None = None,
+        _of_model: OfModel | None = None,
     ) -> None:
         self.edge = edge
         self.cloud = cloud
@@ -83,17 +106,23 @@ class RunnableConfRoute(Runnable[Any, Any]):
         self.query = query
         self.sampler = sampler
         self.name = name
-        self._rate_limiter = _rate_limiter
-        self._controls = _controls or Controls()
-        self._execution = _execution or execution_of(
+        self._of_model = _of_model or OfModel()
+        self._execution = self._of_model.execution or Execution.between(
+            side_of,
             edge,
             cloud,
             on_error=on_error,
             edge_timeout=edge_timeout,
             cloud_timeout=cloud_timeout,
+            server_errors=breaker_server_errors,
+            reset_after=breaker_reset_after,
             cap=cap,
             log=log,
         )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RunnableConfRoute:
+        """Return a copy with the same Runnables, accounts and breakers, which cannot be copied."""
+        return copy(self)
 
     @property
     def stats(self) -> Stats:
@@ -102,24 +131,27 @@ class RunnableConfRoute(Runnable[Any, Any]):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Run the Runnable that the router chooses."""
-        return self._routing().invoke(self._call(input, kwargs), config)
+        return self._routing().invoke(self._call(input, kwargs), self._configured(config))
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Run the Runnable that the router chooses."""
-        return await self._routing().ainvoke(self._call(input, kwargs), config)
+        return await self._routing().ainvoke(self._call(input, kwargs), self._configured(config))
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:
         """Run the Runnable that the router chooses, chunk by chunk."""
-        return self._routing().stream(self._call(input, kwargs), config)
+        return self._routing().stream(self._call(input, kwargs), self._configured(config))
 
     def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:
         """Run the Runnable that the router chooses, chunk by chunk."""
-        return self._routing().astream(self._call(input, kwargs), config)
+        return self._routing().astream(self._call(input, kwargs), self._configured(config))
 
     def _routing(self) -> Routing:
         return Routing(
-            self.edge, self.cloud, self.router, self._execution, self.get_name(), self._rate_limiter
+            self.edge, self.cloud, self.router, self._execution, self.get_name(), self._of_model.rate_limiter
         )
+
+    def _configured(self, config: RunnableConfig | None) -> RunnableConfig:
+        return merge_configs(self._of_model.config, ensure_config(config))
 
     def _call(self, given: Any, kwargs: dict[str, Any]) -> Call:
         messages = messages_of(given, self.query)
@@ -136,8 +168,9 @@ class RunnableConfRoute(Runnable[Any, Any]):
             sampler,
             kwargs,
             sticky_decision(messages),
+            size_of(messages, self._of_model.sent_along),
             drafts=self.sampler is None,
-            controls=self._controls.then(current_controls()),
+            controls=self._of_model.controls.then(current_controls()),
         )
 
 
@@ -176,27 +209,19 @@ class RunnableRouteDecision(Runnable[Any, RouteDecision]):
     ) -> RouteDecision:
         config = patch_config(config, callbacks=run_manager.get_child())
         messages = messages_of(given, self.query)
-
-        def ask(step: Ask) -> Decided:
-            return self.router.decide(step.request, step.guarded(self._sampler(messages, config)))
-
-        return drive(self._steps(messages, config), ask, _verdict)
+        return verdict(self._steps(messages, config), self._deciding(messages, config)).decision
 
     async def _adecide(
         self, given: Any, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
     ) -> RouteDecision:
         config = patch_config(config, callbacks=run_manager.get_child())
         messages = messages_of(given, self.query)
+        return (await averdict(self._steps(messages, config), self._deciding(messages, config))).decision
 
-        async def ask(step: Ask) -> Decided:
-            return await self.router.adecide(step.request, step.guarded(self._sampler(messages, config)))
+    def _deciding(self, messages: list[BaseMessage], config: RunnableConfig) -> Deciding:
+        return Deciding(self.router, lambda: self._sampler(messages, config))
 
-        async def verdict(step: Answer) -> RouteDecision:
-            return _verdict(step)
-
-        return await adrive(self._steps(messages, config), ask, verdict)
-
-    def _steps(self, messages: list[BaseMessage], config: RunnableConfig) -> Any:
+    def _steps(self, messages: list[BaseMessage], config: RunnableConfig) -> Turn:
         edge = side_of(self.edge if self.edge is not None else self)
         execution = Execution(edge, side_of(self), on_error="raise")
         return execution.turn(
@@ -260,7 +285,3 @@ def messages_of(given: Any, query: Query | None = None) -> list[BaseMessage]:
         f"no question found in an input of type {type(given).__name__}: expected a text, messages, a prompt, "
         f"or a dict with one of the keys {', '.join(_KEYS)}. Say where it is with query="
     )
-
-
-def _verdict(step: Answer) -> RouteDecision:
-    return step.decision

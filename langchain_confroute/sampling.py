@@ -10,25 +10,23 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
-from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
-from langchain_core.runnables.config import get_executor_for_config, merge_configs
-from langchain_core.runnables.utils import gather_with_concurrency
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import merge_configs
 from pydantic import SkipValidation
 
-from confroute.decision import Message, RouteRequest, Sample
+from confroute.decision import Message, RouteRequest, Sample, total_usage
 from confroute.errors import ConfigurationError
-from confroute.execution.failures import refuses_several
 from confroute.execution.limits import sampling_fields, without_sampling
+from confroute.execution.sampling import MAX_CONCURRENCY, adraw, draw, share_usage
 from langchain_confroute._messages import append as append_messages
 from langchain_confroute._messages import to_sample
-from langchain_confroute._usage import priced_usage
+from langchain_confroute._usage import priced_usage, unwrapped
 
 SAMPLE_TAG = "confroute:sample"
 """Tag of every run that draws a sample, for ``exclude_tags``."""
 
 _NOSTREAM_TAG = "nostream"  # LangGraph leaves runs with this tag out of its token stream
 SAMPLE_CONFIG: RunnableConfig = {"tags": [_NOSTREAM_TAG, SAMPLE_TAG], "run_name": "confroute_sample"}
-_MAX_CONCURRENCY = 8
 
 
 class LangChainSampler:
@@ -56,56 +54,47 @@ class LangChainSampler:
         config: RunnableConfig | None = None,
         kwargs: dict[str, Any] | None = None,
     ) -> None:
-        bound: dict[str, Any] = {}
-        configs: list[RunnableConfig] = [config or {}]
-        while isinstance(model, RunnableBinding):
-            bound = {**model.kwargs, **bound}
-            configs.append(model.config)
-            model = model.bound
-        if not isinstance(model, BaseChatModel):
+        bare, bound, configs = unwrapped(model)
+        if not isinstance(bare, BaseChatModel):
             raise ConfigurationError(
-                f"cannot sample {type(model).__name__}: expected a chat model, with or without tools bound"
+                f"cannot sample {type(bare).__name__}: expected a chat model, with or without tools bound"
             )
-        self._model = _local(model)
+        self._model = _local(bare)
         self._messages = messages
         self._kwargs = {**bound, **(kwargs or {})}
-        self._config = merge_configs(*configs, SAMPLE_CONFIG)
+        self._config = merge_configs(config, *configs, SAMPLE_CONFIG)
 
     def sample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
         """Draw `n` answers; see `confroute.decision.Sampler` and `confroute.models.Model`."""
-        draw = self._draw(n, **settings)
-        samples = []
-        if draw.at_once is not None:
-            try:
-                result = draw.at_once.generate([draw.messages], **self._traced(), **draw.kwargs)
-                samples = draw.samples(result)
-            except Exception as error:
-                if not refuses_several(error):
-                    raise
-        with get_executor_for_config(draw.config) as executor:
-            missing = draw.one_by_one(len(samples))
-            replies = executor.map(lambda m: m.invoke(draw.messages, self._config, **draw.kwargs), missing)
-            return samples + [draw.sample(reply) for reply in replies]
+        way = self._draw(**settings)
+
+        def one(i: int) -> Sample:
+            return way.sample(way.seeded(i).invoke(way.messages, self._config, **way.kwargs))
+
+        def several() -> list[Sample]:
+            return way.samples(way.several(n).generate([way.messages], **self._traced(), **way.kwargs))
+
+        return draw(n, one, several if way.takes_n else None, most=self._most)
 
     async def asample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
         """Draw `n` answers; see `confroute.decision.Sampler` and `confroute.models.Model`."""
-        draw = self._draw(n, **settings)
-        samples = []
-        if draw.at_once is not None:
-            try:
-                result = await draw.at_once.agenerate([draw.messages], **self._traced(), **draw.kwargs)
-                samples = draw.samples(result)
-            except Exception as error:
-                if not refuses_several(error):
-                    raise
-        missing = draw.one_by_one(len(samples))
-        calls = [m.ainvoke(draw.messages, self._config, **draw.kwargs) for m in missing]
-        replies = await gather_with_concurrency(draw.config["max_concurrency"], *calls)
-        return samples + [draw.sample(reply) for reply in replies]
+        way = self._draw(**settings)
+
+        async def one(i: int) -> Sample:
+            return way.sample(await way.seeded(i).ainvoke(way.messages, self._config, **way.kwargs))
+
+        async def several() -> list[Sample]:
+            result = await way.several(n).agenerate([way.messages], **self._traced(), **way.kwargs)
+            return way.samples(result)
+
+        return await adraw(n, one, several if way.takes_n else None, most=self._most)
+
+    @property
+    def _most(self) -> int:
+        return self._config.get("max_concurrency") or MAX_CONCURRENCY
 
     def _draw(
         self,
-        n: int,
         *,
         append: Sequence[Message] = (),
         temperature: float = 1.0,
@@ -130,9 +119,8 @@ class LangChainSampler:
         copy = self._model.model_copy(update=update | unseen)
         if seed is None:
             seed = getattr(copy, "seed", None)
-        config = merge_configs({"max_concurrency": _MAX_CONCURRENCY}, self._config)
         kwargs = without_sampling(self._kwargs, max_tokens=max_tokens)
-        return _Draw(copy, n, append_messages(self._messages, append), config, seed, kwargs)
+        return _Draw(copy, append_messages(self._messages, append), seed, kwargs)
 
     def _traced(self) -> dict[str, Any]:
         return {key: self._config.get(key) for key in ("callbacks", "tags", "metadata", "run_name")}
@@ -143,31 +131,28 @@ class _Draw:
     """How one request for samples is carried out."""
 
     model: BaseChatModel
-    n: int
     messages: list[BaseMessage]
-    config: RunnableConfig
     seed: int | None
     kwargs: dict[str, Any]
 
     @property
-    def at_once(self) -> BaseChatModel | None:
-        """The model that draws all samples in one request; None where one by one is the way."""
-        takes_n = "n" in type(self.model).model_fields and not getattr(self.model, "use_responses_api", False)
-        if self.n == 1 or not takes_n:
-            return None
-        return _Several.of(self.model.model_copy(update={"n": self.n} | self._seeded(0)))
+    def takes_n(self) -> bool:
+        """Whether the model draws several answers in one request."""
+        return "n" in type(self.model).model_fields and not getattr(self.model, "use_responses_api", False)
 
-    def one_by_one(self, have: int) -> list[BaseChatModel]:
-        """Models for the samples still missing, each with a seed of its own if there is one at all."""
-        return [self.model.model_copy(update=self._seeded(i)) for i in range(have, self.n)]
+    def several(self, n: int) -> BaseChatModel:
+        """Return the model that draws `n` samples in one request."""
+        return _Several.of(self.seeded(0).model_copy(update={"n": n}))
 
-    def _seeded(self, i: int) -> dict[str, int]:
+    def seeded(self, i: int) -> BaseChatModel:
+        """Return the model that draws one sample, with a seed of its own if there is one at all."""
         has_seed = self.seed is not None and "seed" in type(self.model).model_fields
-        return {"seed": (self.seed or 0) + i} if has_seed else {}
+        return self.model.model_copy(update={"seed": (self.seed or 0) + i} if has_seed else {})
 
     def samples(self, result: LLMResult) -> list[Sample]:
         generations = [g for g in result.generations[0] if isinstance(g, ChatGeneration)]
-        return [self.sample(generation.message) for generation in generations][: self.n]
+        samples = [self.sample(generation.message) for generation in generations]
+        return share_usage(samples, total_usage([sample.usage for sample in samples]))
 
     def sample(self, message: BaseMessage) -> Sample:
         return to_sample(message, usage=priced_usage(message, self.model))

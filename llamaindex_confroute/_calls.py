@@ -14,7 +14,7 @@ from llama_index.core.tools import BaseTool
 
 from confroute.decision import Message, RouteRequest
 from confroute.errors import ConfigurationError
-from confroute.execution.limits import most_tokens
+from confroute.execution.limits import prompt_size, tool_name
 from llamaindex_confroute._messages import (
     append,
     images_in,
@@ -147,7 +147,7 @@ def _call(
         arguments,
         request,
         sticky=sticky_in(messages, request),
-        input_tokens=most_tokens(
+        size=prompt_size(
             (message.text for message in request.messages),
             images=sum(images_in(message) for message in messages),
             extras=[*sent_along, *(description for _, description in told)],
@@ -160,5 +160,4 @@ def _describe(tool: Any) -> tuple[str, Any]:
     if isinstance(tool, BaseTool):
         metadata = tool.metadata
         return metadata.get_name(), [metadata.description, metadata.get_parameters_dict()]
-    function = tool.get("function", {}) if isinstance(tool, dict) else {}
-    return str(function.get("name") or getattr(tool, "name", "")), tool
+    return tool_name(tool), tool

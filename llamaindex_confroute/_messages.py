@@ -134,7 +134,7 @@ def stamped(reply: ReplyT, decision: RouteDecision) -> ReplyT:
         EmptyAnswerError: If the reply has neither text nor a tool call.
     """
     if isinstance(reply, ChatResponse | CompletionResponse) and is_empty(reply):
-        raise EmptyAnswerError("the model gave an empty answer")
+        raise EmptyAnswerError
     return stamp(reply, decision)
 
 

@@ -14,12 +14,13 @@ from typing import Any, TypeVar
 
 from llama_index.core.llms import LLM
 
-from confroute.decision import Decided, RouteDecision, Router, RouteRequest, Usage
+from confroute.decision import RouteDecision, Router, RouteRequest, Usage
 from confroute.execution.control import current_controls
 from confroute.execution.execution import Execution
 from confroute.execution.failures import Failure
+from confroute.execution.limits import PromptSize
 from confroute.execution.streams import aopened, nothing, opened
-from confroute.execution.turn import Answer, Ask, Turn, adrive, drive
+from confroute.execution.turn import Answer, Deciding, Turn, adrive, drive
 from llamaindex_confroute._messages import as_chunk, says_something, stamp, stamped
 from llamaindex_confroute._sampling import Arguments, Copies, LlamaIndexSampler
 from llamaindex_confroute._sides import priced, usage_of
@@ -39,7 +40,7 @@ class Call:
         arguments: Makes its arguments for a model.
         request: The question, as the router sees it.
         sticky: The decision of this turn's earlier call, in a tool loop.
-        input_tokens: The most tokens that the prompt can have.
+        size: How long the prompt is.
         sampled: The call that samples the edge where that is another one; a draft is then no reply.
     """
 
@@ -47,7 +48,7 @@ class Call:
     arguments: Arguments
     request: RouteRequest
     sticky: RouteDecision | None = None
-    input_tokens: int | None = None
+    size: PromptSize | None = None
     sampled: Call | None = None
 
 
@@ -83,7 +84,7 @@ class Routing:
                 return step, stamped(step.draft.raw, step.decision)
             return step, stamped(self._ask(step, call, ""), step.decision)
 
-        step, answered = drive(self._turn(call), self._decide(call), reply)
+        step, answered = drive(self._turn(call), self._deciding(call).ask, reply)
         self._tell(step, call)
         self._settle(step, usage_of(answered))
         return answered
@@ -98,7 +99,7 @@ class Routing:
                 return step, stamped(step.draft.raw, step.decision)
             return step, stamped(await self._ask(step, call, "a"), step.decision)
 
-        step, answered = await adrive(self._turn(call), self._adecide(call), reply)
+        step, answered = await adrive(self._turn(call), self._deciding(call).aask, reply)
         self._tell(step, call)
         self._settle(step, usage_of(answered))
         return answered
@@ -113,7 +114,7 @@ class Routing:
                 return step, [as_chunk(step.draft.raw)], iter(())
             return step, *opened(self._ask(step, call, "stream_"), says_something)
 
-        step, opening, rest = drive(self._turn(call), self._decide(call), reply)
+        step, opening, rest = drive(self._turn(call), self._deciding(call).ask, reply)
         self._tell(step, call)
         return _unless_forgotten(self._flow(step, opening, rest), step)
 
@@ -127,7 +128,7 @@ class Routing:
                 return step, [as_chunk(step.draft.raw)], nothing()
             return step, *await aopened(await self._ask(step, call, "astream_"), says_something)
 
-        step, opening, rest = await adrive(self._turn(call), self._adecide(call), reply)
+        step, opening, rest = await adrive(self._turn(call), self._deciding(call).aask, reply)
         self._tell(step, call)
         return _unless_forgotten(self._aflow(step, opening, rest), step)
 
@@ -146,33 +147,23 @@ class Routing:
         return self.execution.turn(
             replace(call.request, private=is_pinned),
             sticky=call.sticky or self.turns.recall(call.request),
-            input_tokens=call.input_tokens,
+            size=call.size,
             drafts=call.sampled is None,
         )
 
-    def _decide(self, call: Call) -> Any:
-        def ask(step: Ask) -> Decided:
-            return self.router.decide(step.request, step.guarded(self._sampler(call)))
-
-        return ask
-
-    def _adecide(self, call: Call) -> Any:
-        async def ask(step: Ask) -> Decided:
-            return await self.router.adecide(step.request, step.guarded(self._sampler(call)))
-
-        return ask
-
-    def _sampler(self, call: Call) -> LlamaIndexSampler:
+    def _deciding(self, call: Call) -> Deciding:
         sampled = call.sampled or call
-        return LlamaIndexSampler(self.edge, sampled.method, sampled.arguments, self.copies)
+        return Deciding(
+            self.router,
+            lambda: LlamaIndexSampler(self.edge, sampled.method, sampled.arguments, self.copies),
+        )
 
     def _tell(self, step: Answer, call: Call) -> None:
         self.turns.remember(call.request, step.decision)
         tell(step)
 
     def _settle(self, step: Answer, usage: Usage | None) -> None:
-        spent = step.draft.usage if step.draft is not None else priced(usage, self.model(step.decision))
-        step.receipt.done(spent)
+        step.receipt.done(priced(usage, self.model(step.decision)))
 
     def _flow(self, step: Answer, opening: list[Any], rest: Iterator[Any]) -> Generator[Any, None, None]:
         usage: Usage | None = None

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatResponse
 from llama_index.core.llms import LLM
 
 from confroute.decision import Message, RouteRequest, Sample, ToolCall, Usage
-from confroute.execution.failures import refuses_several
 from confroute.execution.limits import LENGTH_FIELDS, sampling_fields, without_sampling
 from confroute.execution.replies import token_logprobs
+from confroute.execution.sampling import adraw, draw, share_usage
 from llamaindex_confroute._messages import Reply, is_empty
 from llamaindex_confroute._openai import choices_of, takes_n
 from llamaindex_confroute._sides import name_of, priced, raw_of, usage_of
-
-_MAX_CONCURRENCY = 8
 
 Arguments = Callable[[LLM, Sequence[Message]], dict[str, Any]]
 """From a model, and what a probe appends, to the arguments of its method."""
@@ -69,37 +63,27 @@ class LlamaIndexSampler:
 
     def sample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
         """Draw `n` answers; see `confroute.decision.Sampler`."""
-        draw = self._draw(n, **settings)
-        samples = []
-        if draw.at_once:
-            try:
-                samples = draw.samples(draw.method("")(**draw.arguments, n=n))
-            except Exception as error:
-                if not refuses_several(error):
-                    raise
-        missing = range(len(samples), n)
-        with ThreadPoolExecutor(max(1, min(_MAX_CONCURRENCY, len(missing)))) as pool:
-            run = [partial(copy_context().run, draw.method("", i)) for i in missing]
-            calls = [pool.submit(one, **draw.arguments) for one in run]
-            return samples + [draw.sample(call.result()) for call in calls]
+        way = self._draw(n, **settings)
+
+        def one(i: int) -> Sample:
+            return way.sample(way.method("", i)(**way.arguments))
+
+        def several() -> list[Sample]:
+            return way.samples(way.method("")(**way.arguments, n=n))
+
+        return draw(n, one, several if way.at_once else None)
 
     async def asample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
         """Draw `n` answers; see `confroute.decision.Sampler`."""
-        draw = self._draw(n, **settings)
-        samples = []
-        if draw.at_once:
-            try:
-                samples = draw.samples(await draw.method("a")(**draw.arguments, n=n))
-            except Exception as error:
-                if not refuses_several(error):
-                    raise
-        free = asyncio.Semaphore(_MAX_CONCURRENCY)
+        way = self._draw(n, **settings)
 
         async def one(i: int) -> Sample:
-            async with free:
-                return draw.sample(await draw.method("a", i)(**draw.arguments))
+            return way.sample(await way.method("a", i)(**way.arguments))
 
-        return samples + await asyncio.gather(*(one(i) for i in range(len(samples), n)))
+        async def several() -> list[Sample]:
+            return way.samples(await way.method("a")(**way.arguments, n=n))
+
+        return await adraw(n, one, several if way.at_once else None)
 
     def _draw(
         self,
@@ -118,8 +102,8 @@ class LlamaIndexSampler:
             arguments["temperature"] = temperature
         if not nested and max_tokens is not None and fields.keys().isdisjoint(LENGTH_FIELDS):
             arguments["max_tokens"] = max_tokens
-        at_once = n > 1 and takes_n(self._model, self._method)
-        return _Draw(self._model, self._method, arguments, update | nested, self._copies, n, at_once)
+        at_once = takes_n(self._model, self._method)
+        return _Draw(self._model, self._method, arguments, update | nested, self._copies, at_once)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +115,6 @@ class _Draw:
     arguments: dict[str, Any]
     update: dict[str, Any]
     copies: Copies
-    n: int
     at_once: bool
 
     def method(self, prefix: str, i: int = 0) -> Callable[..., Any]:
@@ -141,13 +124,9 @@ class _Draw:
         return method
 
     def samples(self, reply: Reply) -> list[Sample]:
-        """Describe all choices of one request; the first carries the usage of the request."""
-        first, *others = choices_of(reply, self.model, self.arguments)[: self.n]
-        free = Usage.none_spent()
-        return [
-            replace(self.sample(first), usage=self._usage(reply)),
-            *(replace(self.sample(other), usage=free) for other in others),
-        ]
+        """Describe all choices of one request."""
+        choices = [self.sample(choice) for choice in choices_of(reply, self.model, self.arguments)]
+        return share_usage(choices, self._usage(reply))
 
     def sample(self, reply: Reply) -> Sample:
         """Describe a reply, with tool calls and, where the provider gave them, log-probabilities."""

@@ -11,8 +11,8 @@ from llama_index.core.llms import LLM
 
 from confroute.decision import Usage
 from confroute.execution.breaker import Breaker
-from confroute.execution.execution import Side
 from confroute.execution.limits import longest_reply
+from confroute.execution.side import Side
 from confroute.prices import is_on_this_machine, token_prices, with_price
 from llamaindex_confroute._messages import Reply
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Sequence
-from functools import partial
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -118,11 +117,15 @@ class ConfRouteLLM(FunctionCallingLLM):
     ) -> None:
         super().__init__(edge=edge, cloud=cloud, **kwargs)
         self._router = checked_router(router, edge=name_of(edge))
-        described = partial(side_of, server_errors=breaker_server_errors, reset_after=breaker_reset_after)
-        self._execution = Execution(
-            described(edge, timeout=edge_timeout),
-            described(cloud, timeout=cloud_timeout),
+        self._execution = Execution.between(
+            side_of,
+            edge,
+            cloud,
             on_error=on_error,
+            edge_timeout=edge_timeout,
+            cloud_timeout=cloud_timeout,
+            server_errors=breaker_server_errors,
+            reset_after=breaker_reset_after,
             cap=cap,
             log=log,
         )
@@ -137,6 +140,10 @@ class ConfRouteLLM(FunctionCallingLLM):
     def _forward_callbacks(self) -> None:
         for side, own in self._own_managers.items():
             getattr(self, side).callback_manager = with_handlers(own, self.callback_manager)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Return a copy with the same models, accounts and breakers, which cannot be copied."""
+        return self.model_copy()
 
     @classmethod
     def class_name(cls) -> str:

@@ -12,12 +12,13 @@ from llama_index.core.prompts.mixin import PromptDictType
 from llama_index.core.schema import QueryBundle
 from llama_index.core.tools.types import ToolMetadata
 
-from confroute.decision import Decided, Route, RouteDecision, Router, RouteRequest
+from confroute.decision import Route, RouteDecision, Router, RouteRequest
 from confroute.errors import ConfigurationError
 from confroute.execution.accounts import Stats
-from confroute.execution.execution import Execution, OnError, Side
+from confroute.execution.execution import Execution, OnError
 from confroute.execution.log import DecisionLog
-from confroute.execution.turn import Answer, Ask, adrive, checked_router, drive
+from confroute.execution.side import Side
+from confroute.execution.turn import Answer, Deciding, Turn, averdict, checked_router, verdict
 from confroute.routers.entropy import EntropyRouter
 from llamaindex_confroute import _calls
 from llamaindex_confroute._sampling import Copies, LlamaIndexSampler
@@ -102,27 +103,20 @@ class ConfRouteSelector(BaseSelector):
         pass
 
     def _select(self, choices: Sequence[ToolMetadata], query: QueryBundle) -> SelectorResult:
-        positions, request = _positions(choices), _request(query)
-
-        def ask(step: Ask) -> Decided:
-            return self._router.decide(step.request, step.guarded(self._sampler(query)))
-
-        return self._selected(positions, drive(self._execution.turn(request, drafts=False), ask, _verdict))
+        positions = _positions(choices)
+        return self._selected(positions, verdict(self._steps(query), self._deciding(query)))
 
     async def _aselect(self, choices: Sequence[ToolMetadata], query: QueryBundle) -> SelectorResult:
-        positions, request = _positions(choices), _request(query)
+        positions = _positions(choices)
+        return self._selected(positions, await averdict(self._steps(query), self._deciding(query)))
 
-        async def ask(step: Ask) -> Decided:
-            return await self._router.adecide(step.request, step.guarded(self._sampler(query)))
+    def _steps(self, query: QueryBundle) -> Turn:
+        return self._execution.turn(RouteRequest.from_text(query.query_str), drafts=False)
 
-        async def verdict(step: Answer) -> Answer:
-            return step
-
-        step = await adrive(self._execution.turn(request, drafts=False), ask, verdict)
-        return self._selected(positions, step)
+    def _deciding(self, query: QueryBundle) -> Deciding:
+        return Deciding(self._router, lambda: self._sampler(query))
 
     def _selected(self, positions: dict[Route, int], step: Answer) -> RouteSelection:
-        step.receipt.done(None)
         tell(step)
         decision = step.decision
         selection = SingleSelection(
@@ -135,14 +129,6 @@ class ConfRouteSelector(BaseSelector):
             return None
         call = _calls.chat([ChatMessage(query.query_str)], {})
         return LlamaIndexSampler(self._edge, call.method, call.arguments, self._copies)
-
-
-def _verdict(step: Answer) -> Answer:
-    return step
-
-
-def _request(query: QueryBundle) -> RouteRequest:
-    return RouteRequest.from_text(query.query_str)
 
 
 def _positions(choices: Sequence[ToolMetadata]) -> dict[Route, int]:

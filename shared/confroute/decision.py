@@ -43,11 +43,13 @@ class Message:
         role: Who speaks.
         text: The text of the turn; blocks that are not text are left out.
         has_images: Whether the turn carries images.
+        media: What else it carries: ``"audio"``, ``"video"``, ``"pdf"``.
     """
 
     role: Role
     text: str
     has_images: bool = False
+    media: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,11 @@ class RouteRequest:
     def has_images(self) -> bool:
         """Whether any turn carries images."""
         return any(message.has_images for message in self.messages)
+
+    @property
+    def media(self) -> frozenset[str]:
+        """What else its turns carry: ``"audio"``, ``"video"``, ``"pdf"``."""
+        return frozenset().union(*(message.media for message in self.messages))
 
 
 def query_in_context(messages: Sequence[Message]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,7 +65,7 @@ class FailingModel(SeededModel):
 
     def sample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
         if self.errors:
-            self.calls.append((request.messages[-1].text, settings["seed"]))
+            self.calls.append((request.messages[-1].text, settings.get("seed") or 0))
             raise self.errors.pop(0)
         return super().sample(request, n, **settings)
 
@@ -88,3 +89,22 @@ def fork(function: Any) -> int:
         finally:
             os._exit(code)
     return child
+
+
+class JudgeModel(SeededModel):
+    """Says by the prompt alone whether two answers mean the same; 100 tokens in, one out."""
+
+    def sample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
+        super().sample(request, n, **settings)
+        same = random.Random(request.messages[-1].text).random() < 0.5
+        usage = Usage(input_tokens=100, output_tokens=1)
+        return [Sample("entailment" if same else "neutral", usage=usage, model=self.name)]
+
+
+def count(store: Path, query: str) -> Any:
+    """Return the one figure that a query on a store gives."""
+    db = sqlite3.connect(store)
+    try:
+        return db.execute(query).fetchone()[0]
+    finally:
+        db.close()

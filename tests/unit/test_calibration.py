@@ -433,6 +433,15 @@ def test_the_command_with_entropies_and_prices(tmp_path: Path) -> None:
     assert "the largest cloud share within 3 US dollars per 1,000 questions is 50.0%" in result.output
 
 
+@pytest.mark.parametrize("known", [[], ["--cloud-usd", "0.005"]])
+def test_the_command_says_which_flags_a_cost_needs(tmp_path: Path, known: list[str]) -> None:
+    data = write_jsonl(tmp_path / "held_out.jsonl", labelled(60))
+    result = CliRunner().invoke(command, [str(data), "--usd-per-1000", "3", *known])
+    assert result.exit_code == 2
+    assert "give --edge-usd and --cloud-usd, or full columns 'edge_usd'" in " ".join(result.output.split())
+    assert "Costs.of" not in result.output
+
+
 def test_the_command_says_when_it_cannot(tmp_path: Path) -> None:
     data = write_jsonl(tmp_path / "held_out.jsonl", labelled(60))
     result = CliRunner().invoke(command, [str(data), "--risk", "0.01"], catch_exceptions=False)

@@ -15,9 +15,10 @@ from confroute.errors import ConfigurationError
 from confroute.execution.accounts import Counters, SpendCap
 from confroute.execution.breaker import Breaker
 from confroute.execution.control import Controls, current_controls
-from confroute.execution.execution import Execution, Side
+from confroute.execution.execution import Execution
 from confroute.execution.failures import CircuitOpenError, Failure, failure_of
 from confroute.execution.log import DecisionLog
+from confroute.execution.side import Side
 from confroute.execution.turn import Answer, adrive, drive
 from confroute.testing import ScriptedRouter
 

@@ -11,7 +11,7 @@ import pytest
 from confroute.decision import RouteDecision, Usage
 from confroute.errors import ConfigurationError
 from confroute.execution.failures import EmptyAnswerError
-from confroute.execution.limits import longest_reply, most_tokens, sampling_fields
+from confroute.execution.limits import longest_reply, prompt_size, sampling_fields
 from confroute.execution.replies import token_logprobs
 from confroute.execution.streams import aopened, nothing, opened
 from confroute.execution.thread import is_pinned, sticky_decision
@@ -67,8 +67,14 @@ async def test_an_async_stream_is_opened_up_to_its_first_token() -> None:
 
 
 def test_the_most_tokens_are_one_a_byte() -> None:
-    assert most_tokens(["é"]) == 2 + 8
-    assert most_tokens(["a", "b"], images=1, extras=[{"a": 1}]) == 2 + 16 + 2_000 + 8
+    assert prompt_size(["é"]).most == 2 + 8
+    assert prompt_size(["a", "b"], images=1, extras=[{"a": 1}]).most == 2 + 16 + 2_000 + 8
+
+
+def test_about_how_many_tokens_depends_on_the_script() -> None:
+    assert prompt_size(["a" * 400]).about == 100
+    assert prompt_size(["中" * 400]).about == 400
+    assert prompt_size(["a" * 400], extras=[{"tool": "b" * 4_000}]).about == pytest.approx(1_100, abs=10)
 
 
 def test_the_longest_reply_is_found_under_any_name() -> None:

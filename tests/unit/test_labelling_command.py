@@ -112,6 +112,18 @@ def test_bad_calls_are_told_what_is_missing(
     assert "Traceback" not in done.output
 
 
+@pytest.mark.parametrize("arguments", [["--status", "{store}"], ["--store", "{store}"]])
+def test_an_empty_file_is_no_store(tmp_path: Path, arguments: list[str]) -> None:
+    store = tmp_path / "run.sqlite"
+    store.touch()
+    done = confroute(*(a.format(store=store) for a in arguments))
+    assert done.exit_code == 1
+    assert done.output == (
+        f"Error: {store} is empty, not a store of 'confroute label'; give the file that a run's --store names\n"
+    )
+    assert store.stat().st_size == 0
+
+
 def test_failed_requests_and_a_cap_give_a_code_and_a_way_on(
     tmp_path: Path, questions: Path, models: dict[str, SeededModel]
 ) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from confroute.labelling import SamplingSettings, label
+from confroute.labelling import LabelRun, SamplingSettings, Store, draw, label
 from confroute.labelling import labels as labels_module
+from confroute.labelling.money import Price
 from confroute.labelling.settings import seed_for
 from tests.unit.labelling_doubles import SeededModel, fork, make_questions
 
@@ -139,6 +140,85 @@ def test_interrupt_ends_in_order_and_the_run_goes_on(tmp_path: Path) -> None:
     assert received(store) == set(asked), "what was in flight was let in"
     run(store, log)
     assert len(log.read_text().splitlines()) == N_ANSWERS
+
+
+class Signalling(SeededModel):
+    """Sends this process a signal twice during its first answer."""
+
+    number = signal.SIGTERM
+
+    def sample(self, *arguments: Any, **settings: Any) -> Any:
+        answer = super().sample(*arguments, **settings)
+        if len(self.calls) == 1:
+            for _ in range(2):
+                signal.raise_signal(self.number)
+                time.sleep(0.3)  # until it is seen to
+        return answer
+
+
+def test_a_second_sigterm_is_as_orderly_as_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(draw, "_POLL_S", 0.01)
+    edge, cloud = Signalling("small"), SeededModel("large")
+
+    def ask(store: Path) -> LabelRun:
+        return label(QUESTIONS, edge=edge, cloud=cloud, store=store, sampling=SETTINGS, concurrency=1)
+
+    done = ask(tmp_path / "run.sqlite")
+    assert done.drawing.interrupted
+    assert len(edge.calls) == 1
+    assert len(received(tmp_path / "run.sqlite")) == 1 + len(cloud.calls)
+    edge.number = signal.SIGINT
+    edge.calls.clear()
+    with pytest.raises(KeyboardInterrupt):
+        ask(tmp_path / "other.sqlite")
+
+
+class LosingModel(SeededModel):
+    """Loses its first request and hangs on the second."""
+
+    def sample(self, *arguments: Any, **settings: Any) -> Any:
+        if not self.calls:
+            self.calls.append(("lost", 0))
+            raise TimeoutError("slow")
+        super().sample(*arguments, **settings)
+        time.sleep(60)
+
+
+def test_what_was_lost_and_what_was_in_flight_at_a_kill_count_towards_the_cap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draw, "Backoff", lambda: lambda state: 0.0)
+    store, log = tmp_path / "run.sqlite", tmp_path / "log"
+    prices = {"small": (0.0, 0.0), "large": (1e-6, 1e-3)}
+
+    def ask(cloud: SeededModel, max_usd: float | None = None) -> LabelRun:
+        edge = SeededModel("small")
+        return label(
+            QUESTIONS[:1],
+            edge=edge,
+            cloud=cloud,
+            store=store,
+            sampling=SETTINGS,
+            concurrency=1,
+            prices=prices,
+            max_usd=max_usd,
+        )
+
+    child = fork(lambda: ask(LosingModel("large", log=log)))
+    deadline = time.monotonic() + 30
+    while not log.is_file() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    most = Price("large", prices).most(SETTINGS.request(QUESTIONS[0].question), SETTINGS.max_tokens) or 0.0
+    with Store(store, read_only=True) as opened:
+        states = opened.rows("SELECT state FROM intent WHERE role = 'cloud' ORDER BY number")
+        assert states == [("lost",), ("sent",)]
+        assert opened.spent() == (pytest.approx(2 * most), 0)
+    cloud = SeededModel("large")
+    assert ask(cloud, max_usd=2.99 * most).drawing.capped
+    assert cloud.calls == []
+    assert ask(cloud, max_usd=3.01 * most + 3 * 0.00201).finished
 
 
 def test_seeds_differ_by_model_question_and_number_and_stay_the_same() -> None:

@@ -16,13 +16,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from confroute.decision import Route, RouteRequest, Sample
-from confroute.labelling import LabelSettings, SamplingSettings, label
+from confroute.labelling import LabelSettings, SamplingSettings, Store, label
 from confroute.labelling.correct import is_right
-from confroute.labelling.labels import both_entropies, preference, relative_difference
+from confroute.labelling.labels import (
+    both_entropies,
+    described,
+    preference,
+    relative_difference,
+    written_label_settings,
+)
 from confroute.labelling.settings import seed_for
-from confroute.uncertainty import SemanticEntropy, entropy_of
+from confroute.uncertainty import ExactEquivalence, SemanticEntropy, entropy_of
 from confroute.uncertainty.equivalence import FloatArray, Pair
-from tests.unit.labelling_doubles import make_questions
+from tests.unit.labelling_doubles import SeededModel, make_questions
 
 PAPER = LabelSettings(rule="paper", estimator="paper")
 
@@ -97,10 +103,10 @@ class TableEquivalence:
 
     name = "table"
     symmetric = False
-    threshold = 0.5
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, threshold: float = 0.5) -> None:
         self.seed = seed
+        self.threshold = threshold
         self.asked: list[Pair] = []
 
     def one(self, question: str, a: str, b: str) -> float:
@@ -203,6 +209,25 @@ def test_the_stores_labels_equal_a_sequential_reference(
                 for role, samples in (("edge", edge), ("cloud", cloud))
             ]
         assert labels[number] == preference(found[0], found[1], rule)
+
+
+def test_another_threshold_clusters_anew(tmp_path: Path) -> None:
+    clusters = {}
+    for name, thresholds in {"fresh": [0.9], "changed": [0.2, 0.9]}.items():
+        for threshold in thresholds:
+            label(
+                make_questions(6),
+                edge=SeededModel("small"),
+                cloud=SeededModel("large"),
+                store=tmp_path / name,
+                sampling=SamplingSettings(n=4),
+                equivalence=TableEquivalence(3, threshold),
+            )
+        with Store(tmp_path / name, read_only=True) as store:
+            clusters[name] = store.rows("SELECT * FROM cluster")
+            assert written_label_settings(store)[1] == "table from 0.9"
+    assert clusters["changed"] == clusters["fresh"]
+    assert described(ExactEquivalence()) == "exact-1"
 
 
 @pytest.mark.parametrize("said", ["I don't know.", ""])

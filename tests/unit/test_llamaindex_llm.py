@@ -13,8 +13,8 @@ import confroute
 from confroute import EntropyRouter
 from confroute.errors import BothModelsFailedError, ConfigurationError
 from confroute.execution.accounts import SpendCap
-from confroute.execution.execution import Side
 from confroute.execution.log import DecisionLog
+from confroute.execution.side import Side
 from confroute.testing import ScriptedRouter
 from llamaindex_confroute import ConfRouteLLM, RouteDecisionEvent
 from tests.llamaindex_doubles import ScriptedLLM

@@ -13,10 +13,12 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
+from confroute.calibration.table import is_held_out
 from confroute.commands.train import train as command
 from confroute.errors import ConfigurationError
 from confroute.heads import HEADS, KNNHead
-from confroute.heads.storage import Pair
+from confroute.heads.storage import Pair, question_digest
+from confroute.routers.trained import TrainedRouter
 from confroute.training import (
     LabelledRow,
     cross_validated_scores,
@@ -244,6 +246,21 @@ def test_the_command_trains_saves_and_prints_the_card(
     assert done.exit_code == 0, done.output
     assert "# A confroute router" in done.output
     assert (tmp_path / "r" / "README.md").read_text() in done.output
+
+
+def test_the_command_leaves_held_out_questions_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import confroute.encoders
+
+    monkeypatch.setattr(confroute.encoders, "SentenceEncoder", lambda *_, **__: TopicEncoder())
+    labels = write(tmp_path / "l.jsonl", [arena(i, ["edge", "cloud", "tie"][i % 3]) for i in range(90)])
+    arguments = [str(labels), "--out", str(tmp_path / "r"), "--head", "knn", "--hold-out", "0.3"]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output
+    questions = [f"Question {i}?" for i in range(90)]
+    kept = {question_digest(q) for q in questions if not is_held_out(q, 0.3)}
+    assert 45 < len(kept) < 80
+    assert TrainedRouter.load(tmp_path / "r", encoder=TopicEncoder()).trained_on == kept
+    assert f"without {90 - len(kept)} questions held out" in done.output
 
 
 def test_the_command_offers_every_head() -> None:

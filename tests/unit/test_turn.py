@@ -9,7 +9,8 @@ from confroute import EntropyRouter
 from confroute.decision import Decided, RouteDecision, RouteRequest, Sample
 from confroute.errors import BothModelsFailedError, ConfigurationError
 from confroute.execution.breaker import Breaker
-from confroute.execution.execution import Execution, OnError, Side
+from confroute.execution.execution import Execution, OnError
+from confroute.execution.side import Side
 from confroute.execution.turn import Answer, Ask, adrive, drive
 from confroute.testing import ScriptedRouter
 

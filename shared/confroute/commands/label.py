@@ -95,12 +95,12 @@ def label(
         raise click.UsageError("give QUESTIONS, a JSONL file, to ask the models")
     if import_ is not None:
         _import(import_, store)
-    exit_code = 0
     if questions is not None:
         run = _run(questions, edge or "", cloud or "", store, limit, options)
         exit_code = _say_outcome(run, store)
     else:
-        _relabel(store, options)
+        exit_code = _relabel(store, options)
+    _say_judge(store)
     if export is not None or card is not None:
         _write(store, export, card)
     raise SystemExit(exit_code)
@@ -111,7 +111,6 @@ def _run(
 ) -> LabelRun:
     from confroute.labelling import SamplingSettings
     from confroute.labelling import label as run_label
-    from confroute.labelling.money import read_prices
     from confroute.labelling.progress import ConsoleProgress
 
     fields = {name: options[name] for name in ("n", "temperature", "top_p", "max_tokens")}
@@ -128,8 +127,7 @@ def _run(
             equivalence=_equivalence(options["equivalence"] or "default"),
             concurrency=options["concurrency"],
             limit=limit,
-            prices=read_prices(options["prices"]) if options["prices"] else None,
-            max_usd=options["max_usd"],
+            **_money(options),
             progress=ConsoleProgress(),
         )
     except KeyboardInterrupt:  # a second one, or one before the first request
@@ -137,21 +135,35 @@ def _run(
         os._exit(_EXIT_INTERRUPTED)  # without waiting for requests in flight, which the store survives
 
 
-def _relabel(store: Path, options: dict[str, Any]) -> None:
+def _relabel(store: Path, options: dict[str, Any]) -> int:
     """Label under the options given; without any, go on under the settings of the labels that are there."""
     from confroute.labelling import Store, relabel
-    from confroute.labelling.labels import written_label_settings
+    from confroute.labelling.labels import described, written_label_settings
+    from confroute.labelling.money import SpendCapError
 
     equivalence = _equivalence(options["equivalence"] or "default")
     settings = _label_settings(options)
     if all(options[name] is None for name in ("rule", "tau", "estimator", "equivalence")):
         with Store(store, read_only=True) as opened:
             written, judge = written_label_settings(opened)
-        if judge not in (None, equivalence.name):
+        if judge not in (None, described(equivalence)):
             click.echo(f"labels made with {judge} stay as they are; --equivalence makes them anew", err=True)
-            return
+            return 0
         settings = written or settings
-    click.echo(f"{relabel(store, labels=settings, equivalence=equivalence)} labels in {store}", err=True)
+    try:
+        n_labels = relabel(store, labels=settings, equivalence=equivalence, **_money(options))
+    except SpendCapError as error:
+        click.echo(str(error), err=True)
+        return _EXIT_INCOMPLETE
+    click.echo(f"{n_labels} labels in {store}", err=True)
+    return 0
+
+
+def _money(options: dict[str, Any]) -> dict[str, Any]:
+    from confroute.labelling.money import read_prices
+
+    prices = read_prices(options["prices"]) if options["prices"] else None
+    return {"prices": prices, "max_usd": options["max_usd"]}
 
 
 def _label_settings(options: dict[str, Any]) -> LabelSettings:
@@ -190,6 +202,15 @@ def _say_status(store: Path) -> None:
 
     with Store(store, read_only=True) as opened:
         click.echo(status(opened))
+
+
+def _say_judge(store: Path) -> None:
+    from confroute.labelling import Store
+    from confroute.labelling.status import judge_told
+
+    with Store(store, read_only=True) as opened:
+        if told := judge_told(opened):
+            click.echo(f"the judge of equivalence so far: {told}", err=True)
 
 
 def _say_outcome(run: LabelRun, store: Path) -> int:

@@ -36,7 +36,8 @@ class SpendCap:
         self.window = window
         self._clock = clock
         self._lock = threading.Lock()
-        self._spent: deque[tuple[float, float]] = deque()
+        self._spent = 0.0
+        self._latest: deque[tuple[float, float]] = deque()  # what was spent within the window, and when
         self._reserved = 0.0
 
     @property
@@ -45,10 +46,15 @@ class SpendCap:
         with self._lock:
             return self._left()
 
-    def reserve(self, usd: float) -> bool:
-        """Reserve the most that a call can cost; False if that would overrun the cap."""
+    def reserve(self, usd: float, *, whatever_is_left: bool = False) -> bool:
+        """Reserve the most that a call can cost; False if that would overrun the cap.
+
+        Args:
+            usd: US dollars.
+            whatever_is_left: Reserve all the same, for a call that is made in any case.
+        """
         with self._lock:
-            if usd > self._left():
+            if usd > self._left() and not whatever_is_left:
                 return False
             self._reserved += usd
             return True
@@ -57,14 +63,65 @@ class SpendCap:
         """Replace a reservation by what the call did cost; by the reservation where that is unknown."""
         with self._lock:
             self._reserved -= reserved
-            self._spent.append((self._clock(), reserved if spent is None else spent))
+            spent = reserved if spent is None else spent
+            self._spent += spent
+            if self.window is not None and spent:
+                self._latest.append((self._clock(), spent))
 
     def _left(self) -> float:
         if self.window is not None:
             horizon = self._clock() - self.window
-            while self._spent and self._spent[0][0] <= horizon:
-                self._spent.popleft()
-        return self.usd - self._reserved - sum(spent for _, spent in self._spent)
+            while self._latest and self._latest[0][0] <= horizon:
+                self._latest.popleft()
+            self._spent = sum(spent for _, spent in self._latest)
+        return self.usd - self._reserved - self._spent
+
+
+class Purse:
+    """What one call may still spend: by its own budget, and by the cap of its object.
+
+    Args:
+        cap: The object's cap; None for none.
+        budget: The call's own budget in US dollars; None for none.
+    """
+
+    def __init__(self, cap: SpendCap | None, budget: float | None) -> None:
+        self._cap = cap
+        self._budget = budget
+        self._spent = 0.0  # reservations included
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a cap or a budget at all."""
+        return self._cap is not None or self._budget is not None
+
+    def allows(self, usd: float) -> bool:
+        """Whether so much could be reserved now."""
+        return self._within_budget(usd) and (self._cap is None or usd <= self._cap.left)
+
+    def reserve(self, usd: float, *, beyond_budget: bool = False, whatever_is_left: bool = False) -> bool:
+        """Reserve the most that a request can cost; False if the call may not spend it.
+
+        Args:
+            usd: US dollars.
+            beyond_budget: Whether something stronger than the call's budget rules; the cap still holds.
+            whatever_is_left: Reserve all the same, for a request that is sent in any case.
+        """
+        if not (self._within_budget(usd) or beyond_budget or whatever_is_left):
+            return False
+        if self._cap is not None and not self._cap.reserve(usd, whatever_is_left=whatever_is_left):
+            return False
+        self._spent += usd
+        return True
+
+    def settle(self, reserved: float, spent: float | None) -> None:
+        """Replace a reservation by what the request did cost; by the reservation where that is unknown."""
+        self._spent += (reserved if spent is None else spent) - reserved
+        if self._cap is not None:
+            self._cap.settle(reserved, spent)
+
+    def _within_budget(self, usd: float) -> bool:
+        return self._budget is None or self._spent + usd <= self._budget
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,71 +6,32 @@ What rules, from the strongest: private, forced, capability and context size, bu
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from typing import Any, Literal, get_args
 
 from confroute.decision import Decided, Method, Route, RouteDecision, RouteRequest, Usage
 from confroute.errors import BothModelsFailedError, ConfigurationError
-from confroute.execution.accounts import Counters, SpendCap, Stats
-from confroute.execution.breaker import Breaker
+from confroute.execution.accounts import Counters, Purse, SpendCap, Stats
 from confroute.execution.control import Controls, current_controls
 from confroute.execution.failures import (
     CircuitOpenError,
     EmptyAnswerError,
     Failure,
+    OutOfBudgetError,
     failure_of,
     is_control_flow,
 )
 from confroute.execution.guard import SampleGuard
-from confroute.execution.limits import most_tokens
+from confroute.execution.limits import PromptSize, prompt_size
 from confroute.execution.log import DecisionLog
+from confroute.execution.receipt import Accounts, Call, Receipt
+from confroute.execution.side import Side
 from confroute.execution.turn import Answer, Ask, Turn
 
 logger = logging.getLogger(__name__)
 
 OnError = Literal["cloud", "edge", "raise"]
-
-_CHARS_PER_TOKEN = 4  # of English text; a bound would be 1
-
-
-@dataclass(slots=True)
-class Side:
-    """One of the two models, as far as carrying out a decision goes.
-
-    Attributes:
-        name: The model's name.
-        timeout: Seconds until its first token; None for no limit.
-        price: US dollars per input and per output token; None where unknown.
-        max_output_tokens: Its longest reply; None where unknown.
-        max_input_tokens: Its context window; None where unknown.
-        sees_images: Whether it reads images; None where unknown.
-        calls_tools: Whether it can call tools; None where unknown.
-        breaker: Its circuit breaker.
-    """
-
-    name: str
-    timeout: float | None = None
-    price: tuple[float, float] | None = None
-    max_output_tokens: int | None = None
-    max_input_tokens: int | None = None
-    sees_images: bool | None = None
-    calls_tools: bool | None = None
-    breaker: Breaker = field(default_factory=lambda: Breaker("model"))
-
-    def bound(self, input_tokens: int) -> float:
-        """Return the most that a call can cost, in US dollars.
-
-        Raises:
-            ConfigurationError: If the price or the longest reply is unknown.
-        """
-        if self.price is None or (self.max_output_tokens is None and self.price[1] > 0):
-            missing = "its price" if self.price is None else "its longest reply"
-            raise ConfigurationError(
-                f"a budget cannot be kept: {missing} is unknown for the model {self.name!r}. Set its maximum "
-                "output tokens, and use a model with a list price, or set no budget"
-            )
-        return input_tokens * self.price[0] + (self.max_output_tokens or 0) * self.price[1]
 
 
 class Execution:
@@ -104,13 +65,44 @@ class Execution:
         self.cloud = cloud
         self.on_error = on_error
         self.cap = cap
-        self.log = log
-        self._counters = counters if counters is not None else Counters()
+        self._accounts = Accounts(counters if counters is not None else Counters(), log, cloud.price)
+
+    @classmethod
+    def between(
+        cls,
+        describe: Callable[..., Side],
+        edge: Any,
+        cloud: Any,
+        *,
+        edge_timeout: float | None = None,
+        cloud_timeout: float | None = None,
+        server_errors: int = 3,
+        reset_after: float = 30.0,
+        **settings: Any,
+    ) -> Execution:
+        """Make what carries decisions out between two models of a framework.
+
+        Args:
+            describe: Describes a model, given `timeout`, `server_errors` and `reset_after` for its side.
+            edge: The edge.
+            cloud: The cloud.
+            edge_timeout: Seconds until the edge's first token; None for no limit.
+            cloud_timeout: The same for the cloud.
+            server_errors: See `Breaker`.
+            reset_after: See `Breaker`.
+            **settings: The other arguments of this class.
+        """
+        breaker = {"server_errors": server_errors, "reset_after": reset_after}
+        sides = (
+            describe(edge, timeout=edge_timeout, **breaker),
+            describe(cloud, timeout=cloud_timeout, **breaker),
+        )
+        return cls(*sides, **settings)
 
     @property
     def stats(self) -> Stats:
         """What has been done so far."""
-        return self._counters.stats
+        return self._accounts.counters.stats
 
     def turn(
         self,
@@ -118,7 +110,7 @@ class Execution:
         *,
         controls: Controls | None = None,
         sticky: RouteDecision | None = None,
-        input_tokens: int | None = None,
+        size: PromptSize | None = None,
         drafts: bool = True,
     ) -> Turn:
         """Walk one turn.
@@ -127,7 +119,7 @@ class Execution:
             request: The question.
             controls: What the caller rules; by default what `control` blocks say.
             sticky: The decision of this turn's earlier call, in a tool loop.
-            input_tokens: The most tokens that the prompt can have; by default one per UTF-8 byte.
+            size: How long the prompt is; by default as long as the request's texts and images.
             drafts: Whether a router's draft can be the answer; where not, it counts as spent.
 
         Yields:
@@ -135,31 +127,32 @@ class Execution:
 
         Raises:
             BothModelsFailedError: If both models failed.
-            ConfigurationError: If the request cannot be served as the caller rules.
+            OutOfBudgetError: If only the cloud can serve the request, and the cap leaves no cloud call.
+            ConfigurationError: If the request cannot be served as the caller rules, or by neither model.
         """
         controls = controls if controls is not None else current_controls()
-        request = replace(
-            request,
-            private=request.private or controls.private,
-        )
-        if input_tokens is None:
-            input_tokens = most_tokens(
+        request = replace(request, private=request.private or controls.private)
+        if size is None:
+            size = prompt_size(
                 (m.text for m in request.messages), images=sum(m.has_images for m in request.messages)
             )
-        limit = _Limit(self, controls.budget, input_tokens)
-        ruled = self._ruled(request, controls, sticky, limit)
-        decided = Decided(ruled) if ruled is not None else (yield from self._asked(request))
+        call = Call(request, size, Purse(self.cap, controls.budget))
+        if call.purse.is_limited:
+            self.cloud.bound(size.most)  # raises where that is unknown
+        ruled = self._ruled(call, controls, sticky)
+        if ruled is not None:
+            beyond_budget = controls.route is not None or ruled.method == "capability"
+            yield from self._carried_out(call, Decided(ruled), beyond_budget=beyond_budget)
+            return
+        decided = yield from self._asked(call)
         if controls.threshold is not None:
             decided = _with_threshold(decided, controls.threshold)
-        if not drafts:
-            decided = _without_draft(decided)
-        yield from self._carried_out(request, decided, limit)
+        yield from self._carried_out(call, decided if drafts else _without_draft(decided))
 
-    def _ruled(
-        self, request: RouteRequest, controls: Controls, sticky: RouteDecision | None, limit: _Limit
-    ) -> RouteDecision | None:
+    def _ruled(self, call: Call, controls: Controls, sticky: RouteDecision | None) -> RouteDecision | None:
         """Decide without the router, where something stronger rules."""
-        edge_lacks, cloud_lacks = _lacking(self.edge, request), _lacking(self.cloud, request)
+        request = call.request
+        edge_lacks, cloud_lacks = (side.lacks(request, call.size) for side in (self.edge, self.cloud))
         if request.private:
             if edge_lacks is not None:
                 raise ConfigurationError(
@@ -174,58 +167,109 @@ class Execution:
         lacks = {"edge": edge_lacks, "cloud": cloud_lacks}
         if sticky is not None and (lacks[sticky.route] is None or all(lacks.values())):
             return sticky.model_copy(update={"usage": Usage.none_spent(), "n_samples": 0, "private": False})
-        if edge_lacks is not None and cloud_lacks is None:
+        if edge_lacks is not None and cloud_lacks is not None:
+            return self._of_neither(call, edge_lacks, cloud_lacks)
+        if edge_lacks is not None:
             return _rule("cloud", "capability", f"{edge_lacks}, so the cloud answers", request)
-        if cloud_lacks is not None and edge_lacks is None:
+        if cloud_lacks is not None:
             return _rule("edge", "capability", f"{cloud_lacks}, so the edge answers", request)
-        if not limit.allows_cloud():
+        if not call.purse.allows(self._most(call, "cloud")):
             return _rule("edge", "budget", "the cloud might cost more than the budget leaves", request)
         return None
 
-    def _asked(self, request: RouteRequest) -> Generator[Ask | Answer, Decided | None, Decided]:
+    def _of_neither(self, call: Call, edge_lacks: str, cloud_lacks: str) -> RouteDecision:
+        """Decide where both models lack something: a window may do after all, since sizes are estimates."""
+        able: list[Route] = [r for r in get_args(Route) if self._side(r).unable(call.request) is None]
+        if not able:
+            raise ConfigurationError(
+                f"neither model can serve the request: {edge_lacks}, and {cloud_lacks}. Use a model that "
+                "can, or leave that part of the request out"
+            )
+        route = max(able, key=lambda route: (self._side(route).max_input_tokens or 0, route == "cloud"))
+        told = f"{edge_lacks}, and {cloud_lacks}; the {route} comes nearest"
+        return _rule(route, "capability", told, call.request)
+
+    def _asked(self, call: Call) -> Generator[Ask | Answer, Decided | None, Decided]:
         """Ask the router; where it fails, go where `on_error` says."""
-        guard = SampleGuard(self.edge.breaker)
+        guard = SampleGuard(
+            self.edge.breaker,
+            call.purse,
+            lambda beyond, most: self.edge.estimate(call.size.most + beyond, most),
+        )
         try:
-            decided = yield Ask(request, self.edge.timeout, guard)
+            decided = yield Ask(call.request, self.edge.timeout, guard)
+        except OutOfBudgetError as error:
+            told = f"{error}, so the edge answers unasked"
+            decided = Decided(_rule("edge", "budget", told, call.request))
+            return _with_samples(decided, guard)
         except Exception as error:
             if is_control_flow(error):
                 raise
             guard.decided_without(error)
-            return Decided(self._without_router(request, error))
+            return _with_samples(Decided(self._without_router(call.request, error)), guard)
         if decided is None:
             raise ConfigurationError("the router returned nothing: expected a Decided from decide()")
-        if self.cap is not None:
-            self.cap.settle(0.0, decided.decision.usage.usd)
         return decided
 
-    def _carried_out(self, request: RouteRequest, decided: Decided, limit: _Limit) -> Turn:
+    def _carried_out(self, call: Call, decided: Decided, *, beyond_budget: bool = False) -> Turn:
         """Let the model answer that was decided on; where it fails, the other one."""
-        first = decided.decision
-        if first.route == "cloud" and not limit.reserve(first):
-            first = first.model_copy(
-                update={"route": "edge", "method": "budget", "reason": "the budget leaves no cloud call"}
-            )
+        first, reserved = decided.decision, 0.0
+        if decided.draft is None:
+            first, reserved = self._reserved(call, first, beyond_budget=beyond_budget)
         try:
-            yield from self._answered(request, replace(decided, decision=first), limit)
+            yield from self._answered(call, replace(decided, decision=first), reserved)
             return
         except Exception as error:
             other: Route = "edge" if first.route == "cloud" else "cloud"
-            if not self._may_fall_back(error, first, other, request):
+            if not self._may_fall_back(error, first, other, call):
                 raise
-            fallen = _fallen_back(first, other, error)
-            if other == "cloud" and not limit.reserve(fallen):
+            fallen, reserved = _fallen_back(first, other, error), self._most(call, other)
+            if not call.purse.reserve(reserved, whatever_is_left=other == "edge"):
                 raise
             cause = error
         try:
-            yield from self._answered(request, Decided(fallen, evidence=decided.evidence), limit)
+            yield from self._answered(call, Decided(fallen, evidence=decided.evidence), reserved)
         except Exception as error:
             raise BothModelsFailedError({first.route: cause, other: error}) from error
 
-    def _answered(self, request: RouteRequest, decided: Decided, limit: _Limit) -> Turn:
+    def _reserved(
+        self, call: Call, decision: RouteDecision, *, beyond_budget: bool = False
+    ) -> tuple[RouteDecision, float]:
+        """Reserve what an answer can cost; where the cloud's is too much, the edge is to answer.
+
+        The edge answers in any case: what it may cost is reserved so that the cloud leaves room for it.
+        """
+        if decision.route == "cloud":
+            most = self._most(call, "cloud")
+            if call.purse.reserve(most, beyond_budget=beyond_budget):
+                return decision, most
+            lacks = self.edge.unable(call.request)
+            if lacks is not None:
+                raise OutOfBudgetError(
+                    f"{lacks}, and a call of the cloud might cost more than the cap leaves. Raise the cap, "
+                    "or wait until its window has passed"
+                )
+            told: dict[str, Any] = {
+                "route": "edge",
+                "method": "budget",
+                "reason": "the budget leaves no cloud call",
+            }
+            decision = decision.model_copy(update=told)
+        most = self._most(call, "edge")
+        call.purse.reserve(most, whatever_is_left=True)
+        return decision, most
+
+    def _most(self, call: Call, route: Route) -> float:
+        return self._side(route).estimate(call.size.most)
+
+    def _side(self, route: Route) -> Side:
+        return self.edge if route == "edge" else self.cloud
+
+    def _answered(self, call: Call, decided: Decided, reserved: float) -> Turn:
         """Let one model answer, unless its circuit is open."""
         decision = decided.decision
-        side = self.edge if decision.route == "edge" else self.cloud
-        receipt = Receipt(self, request, decision, limit.reserved)
+        side = self._side(decision.route)
+        receipt = Receipt(self._accounts, call, decided, side, reserved)
         if decided.draft is None and not side.breaker.lets_pass():
             receipt.failed(Failure.REFUSED)
             raise CircuitOpenError(f"the {decision.route} failed a moment ago and is not asked again yet")
@@ -243,12 +287,10 @@ class Execution:
         if decided.draft is None:
             side.breaker.succeeded()
 
-    def _may_fall_back(
-        self, error: Exception, decision: RouteDecision, other: Route, request: RouteRequest
-    ) -> bool:
+    def _may_fall_back(self, error: Exception, decision: RouteDecision, other: Route, call: Call) -> bool:
         if is_control_flow(error) or (decision.private and other == "cloud"):
             return False
-        if _lacking(self.edge if other == "edge" else self.cloud, request) is not None:
+        if self._side(other).lacks(call.request, call.size) is not None:
             return False
         failure = failure_of(error)
         return failure is not Failure.BAD_REQUEST and (failure is not Failure.TOO_LONG or other == "cloud")
@@ -268,74 +310,10 @@ class Execution:
         )
 
 
-class _Limit:
-    """What one call may still spend, by its own budget and by the object's cap."""
-
-    def __init__(self, execution: Execution, budget: float | None, input_tokens: int) -> None:
-        self._cap = execution.cap
-        self._budget = budget
-        limited = budget is not None or self._cap is not None
-        self._bound = execution.cloud.bound(input_tokens) if limited else 0.0
-        self.reserved = 0.0
-
-    def allows_cloud(self) -> bool:
-        within_cap = self._cap is None or self._bound <= self._cap.left
-        return within_cap and (self._budget is None or self._bound <= self._budget)
-
-    def reserve(self, decision: RouteDecision) -> bool:
-        """Reserve a cloud call after what deciding has spent; False if that would be too much."""
-        spent = decision.usage.usd or 0.0
-        if self._budget is not None and spent + self._bound > self._budget:
-            return False
-        if self._cap is not None:
-            if not self._cap.reserve(self._bound):
-                return False
-            self.reserved = self._bound
-        return True
-
-
-class Receipt:
-    """Settles one answer, once: the cap, the counters and the log."""
-
-    def __init__(
-        self, execution: Execution, request: RouteRequest, decision: RouteDecision, reserved: float
-    ) -> None:
-        self._execution = execution
-        self._request = request
-        self._decision = decision
-        self._reserved = reserved if decision.route == "cloud" else 0.0
-        self._settled = False
-
-    def done(self, usage: Usage | None) -> None:
-        """Tell that the answer has ended, and what it used."""
-        if self._settled:
-            return
-        self._settle(usage.usd if usage is not None else None)
-        self._execution._counters.add(self._decision, usage, self._execution.cloud.price)
-        if self._execution.log is not None:
-            self._execution.log.write(self._request, self._decision, usage)
-
-    def failed(self, failure: Failure, *, billed: bool = False) -> None:
-        """Tell that no answer came; one that was empty is billed, one that timed out may be."""
-        if not self._settled:
-            self._settle(None if billed or failure is Failure.TIMEOUT else 0.0)
-
-    def _settle(self, usd: float | None) -> None:
-        self._settled = True
-        if self._execution.cap is not None:
-            self._execution.cap.settle(self._reserved, usd)
-
-
-def _lacking(side: Side, request: RouteRequest) -> str | None:
-    """Say what a model lacks to serve a request; None where it lacks nothing that is known."""
-    if request.has_images and side.sees_images is False:
-        return f"{side.name} cannot see images"
-    if request.tools and side.calls_tools is False:
-        return f"{side.name} cannot call tools"
-    length = sum(len(message.text) for message in request.messages) // _CHARS_PER_TOKEN
-    if side.max_input_tokens is not None and length > side.max_input_tokens:
-        return f"the prompt of about {length} tokens exceeds the {side.max_input_tokens} of {side.name}"
-    return None
+def _with_samples(decided: Decided, guard: SampleGuard) -> Decided:
+    """Count samples that were drawn in vain."""
+    told = {"usage": guard.usage, "n_samples": guard.n_samples}
+    return replace(decided, decision=decided.decision.model_copy(update=told))
 
 
 def _with_threshold(decided: Decided, threshold: float) -> Decided:

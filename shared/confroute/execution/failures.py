@@ -11,6 +11,13 @@ from confroute.errors import ConfRouteError
 class EmptyAnswerError(ConfRouteError, RuntimeError):
     """A model answered with neither text nor a tool call."""
 
+    def __init__(self) -> None:
+        super().__init__("the model gave an empty answer")
+
+
+class OutOfBudgetError(ConfRouteError, RuntimeError):
+    """A budget or a cap leaves no room for a request that would have been sent."""
+
 
 class CircuitOpenError(ConfRouteError, RuntimeError):
     """A model failed a moment ago and is not asked again yet."""

@@ -1,51 +1,84 @@
-"""Samples of the edge behind its circuit breaker."""
+"""Samples of the edge behind its circuit breaker and within what the call may spend."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from confroute.decision import RouteRequest, Sample, Sampler
+from confroute.decision import RouteRequest, Sample, Sampler, Usage, total_usage
+from confroute.execution.accounts import Purse
 from confroute.execution.breaker import Breaker
-from confroute.execution.failures import CircuitOpenError, Failure, failure_of, is_control_flow
+from confroute.execution.failures import (
+    CircuitOpenError,
+    Failure,
+    OutOfBudgetError,
+    failure_of,
+    is_control_flow,
+)
+from confroute.execution.limits import prompt_size
 
 
 class SampleGuard:
-    """The edge's circuit breaker as its samples pass it: it hears of the edge's failures alone.
+    """What the edge's samples must pass: its circuit breaker, which hears of the edge's failures, and money.
 
     Args:
         breaker: The breaker.
+        purse: What the call may spend.
+        bound: The most that one answer can cost in US dollars, given the tokens that are asked beyond the
+            prompt, and the longest answer.
+
+    Attributes:
+        usage: What the samples drawn so far have used.
+        n_samples: How many were drawn.
     """
 
-    def __init__(self, breaker: Breaker) -> None:
+    def __init__(self, breaker: Breaker, purse: Purse, bound: Callable[[int, int | None], float]) -> None:
         self.breaker = breaker
+        self.usage = Usage.none_spent()
+        self.n_samples = 0
+        self._purse = purse
+        self._bound = bound
         self._unanswered = 0  # in flight, or cancelled there
         self._given_up = False
 
     @contextmanager
-    def passing(self) -> Iterator[None]:
-        """Let one request for samples pass.
+    def passing(self, n: int, settings: dict[str, Any]) -> Iterator[list[Sample]]:
+        """Let one request for samples pass; what was drawn is to be put into the list that it gives.
 
         Raises:
             CircuitOpenError: If the edge is not to be asked now.
+            OutOfBudgetError: If the call may not spend what the samples might cost.
         """
+        beyond = prompt_size(message.text for message in settings.get("append", ()))
+        most = n * self._bound(beyond.most, settings.get("max_tokens"))
+        if not self._purse.reserve(most):
+            raise OutOfBudgetError(f"{n} samples of the edge might cost more than the budget leaves")
         if not self.breaker.lets_pass():
+            self._purse.settle(most, 0.0)
             raise CircuitOpenError("the edge failed a moment ago and is not asked again yet")
         self._unanswered += 1
+        drawn: list[Sample] = []
         try:
-            yield
+            yield drawn
         except Exception as error:
             self._unanswered -= 1
+            failure = Failure.OTHER if is_control_flow(error) else failure_of(error)
+            self._purse.settle(most, None if failure is Failure.TIMEOUT else 0.0)
             if is_control_flow(error):
                 self.breaker.abandoned()
             elif not self._given_up:
-                self.breaker.failed(error, failure_of(error))
+                self.breaker.failed(error, failure)
             raise
         except BaseException:  # cancelled, perhaps by the time-out that `decided_without` hears of
+            self._purse.settle(most, None)
             self.breaker.abandoned()
             raise
         self._unanswered -= 1
+        used = total_usage([sample.usage for sample in drawn])
+        self._purse.settle(most, used.usd)
+        self.usage += used
+        self.n_samples += len(drawn)
         if not self._given_up:
             self.breaker.succeeded()
 
@@ -57,7 +90,7 @@ class SampleGuard:
 
 
 class GuardedSampler:
-    """A sampler behind a circuit breaker; see `confroute.decision.Sampler`.
+    """A sampler behind a guard; see `confroute.decision.Sampler`.
 
     Args:
         sampler: The sampler.
@@ -70,10 +103,12 @@ class GuardedSampler:
 
     def sample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
         """Draw `n` answers."""
-        with self._guard.passing():
-            return self._sampler.sample(request, n, **settings)
+        with self._guard.passing(n, settings) as drawn:
+            drawn += self._sampler.sample(request, n, **settings)
+            return drawn
 
     async def asample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
         """Draw `n` answers."""
-        with self._guard.passing():
-            return await self._sampler.asample(request, n, **settings)
+        with self._guard.passing(n, settings) as drawn:
+            drawn += await self._sampler.asample(request, n, **settings)
+            return drawn

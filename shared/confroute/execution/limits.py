@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 LENGTH_FIELDS = ("max_tokens", "num_predict", "max_output_tokens", "max_new_tokens")
 """Names under which models keep the length of their longest reply."""
@@ -12,20 +12,38 @@ LENGTH_FIELDS = ("max_tokens", "num_predict", "max_output_tokens", "max_new_toke
 SAMPLING_ARGUMENTS = frozenset({"temperature", "n", "seed", "stream", "logprobs", "top_logprobs"})
 """Arguments of a user's call that would undo sampling: greedy samples are all the same."""
 
+_CHARS_PER_TOKEN = 4  # of English text
 _TOKENS_PER_MESSAGE = 8
 _TOKENS_PER_IMAGE = 2_000
 
 
-def most_tokens(texts: Iterable[str], *, images: int = 0, extras: Iterable[Any] = ()) -> int:
-    """Return the most tokens that a prompt can have: one per UTF-8 byte, images and extras included.
+class PromptSize(NamedTuple):
+    """How long a prompt is.
+
+    Attributes:
+        most: The most tokens that it can have, for money: one per UTF-8 byte.
+        about: The tokens that it probably has, for context windows: one per four characters of ASCII text,
+            one per other character.
+    """
+
+    most: int
+    about: int
+
+
+def prompt_size(texts: Iterable[str], *, images: int = 0, extras: Iterable[Any] = ()) -> PromptSize:
+    """Measure a prompt without a tokenizer.
 
     Args:
         texts: The text of each message.
         images: Number of images.
-        extras: What else is sent, as JSON: tools, and the tool calls of earlier answers.
+        extras: What else is sent, as JSON: tools, a schema, and the tool calls of earlier answers.
     """
-    total = sum(len(text.encode()) + _TOKENS_PER_MESSAGE for text in texts)
-    return total + images * _TOKENS_PER_IMAGE + sum(len(json.dumps(e, default=str).encode()) for e in extras)
+    texts = list(texts)
+    sent = [*texts, *(json.dumps(extra, default=str, ensure_ascii=False) for extra in extras)]
+    around = images * _TOKENS_PER_IMAGE + len(texts) * _TOKENS_PER_MESSAGE
+    most = sum(len(text.encode()) for text in sent) + around
+    others = sum(not character.isascii() for text in sent for character in text)
+    return PromptSize(most, (sum(map(len, sent)) - others) // _CHARS_PER_TOKEN + others)
 
 
 def length_field(fields: Collection[str]) -> str | None:
@@ -69,3 +87,10 @@ def sampling_fields(
     if (length := length_field(fields)) is not None:
         wanted[length] = max_tokens
     return {name: value for name, value in wanted.items() if name in fields and value is not None}
+
+
+def tool_name(tool: Any) -> str:
+    """Return the name of a tool in any of the layouts that frameworks and providers take."""
+    if isinstance(tool, Mapping):
+        return str(tool.get("name") or tool.get("function", {}).get("name") or tool.get("type", ""))
+    return str(getattr(tool, "name", None) or getattr(tool, "__name__", tool))

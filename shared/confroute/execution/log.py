@@ -20,7 +20,8 @@ class DecisionLog:
 
     Args:
         path: The file; made if absent, with its folder.
-        with_query: Whether the question's text is logged too. Private questions never are.
+        with_query: Whether the question's text is logged too, and the whole text of errors, which may quote
+            it. Private questions never are.
     """
 
     def __init__(self, path: str | Path, *, with_query: bool = False) -> None:
@@ -35,6 +36,10 @@ class DecisionLog:
         row["reply_usage"] = reply.model_dump() if reply is not None else None
         if self.with_query and not decision.private:
             row["query"] = request.query
+        elif decision.fallback_cause is not None:
+            kind = decision.fallback_cause.partition(":")[0]
+            row["reason"] = decision.reason.replace(decision.fallback_cause, kind)
+            row["fallback_cause"] = kind
         line = json.dumps(row) + "\n"
         try:
             with self._lock, self.path.open("a", encoding="utf-8") as file:

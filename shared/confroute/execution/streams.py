@@ -26,7 +26,7 @@ def opened(
         opening.append(chunk)
         if says_something(chunk):
             return opening, rest
-    raise EmptyAnswerError("the model gave an empty answer")
+    raise EmptyAnswerError
 
 
 async def aopened(
@@ -38,7 +38,7 @@ async def aopened(
         opening.append(chunk)
         if says_something(chunk):
             return opening, rest
-    raise EmptyAnswerError("the model gave an empty answer")
+    raise EmptyAnswerError
 
 
 async def nothing() -> AsyncIterator[Any]:

@@ -15,7 +15,7 @@ from confroute.errors import ConfigurationError
 from confroute.execution.guard import GuardedSampler, SampleGuard
 
 if TYPE_CHECKING:
-    from confroute.execution.execution import Receipt
+    from confroute.execution.receipt import Receipt
 
 
 class Spoken:
@@ -96,6 +96,45 @@ Turn = Generator[Ask | Answer, Decided | None, None]
 """Yields steps; is sent the `Decided` of an `Ask`, is thrown whatever error a step raised."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """Puts requests to a router.
+
+    Attributes:
+        router: The router.
+        sampler: Makes the handle on the edge model; None from it where nothing can be sampled.
+    """
+
+    router: Router
+    sampler: Callable[[], Sampler | None]
+
+    def ask(self, step: Ask) -> Decided:
+        """Ask the router."""
+        return self.router.decide(step.request, step.guarded(self.sampler()))
+
+    async def aask(self, step: Ask) -> Decided:
+        """Ask the router."""
+        return await self.router.adecide(step.request, step.guarded(self.sampler()))
+
+
+def verdict(steps: Turn, deciding: Deciding) -> Answer:
+    """Walk a turn up to its decision, which is all that is wanted of it."""
+    step = drive(steps, deciding.ask, lambda answer: answer)
+    step.receipt.done(None)
+    return step
+
+
+async def averdict(steps: Turn, deciding: Deciding) -> Answer:
+    """Walk a turn up to its decision; see `verdict`."""
+
+    async def itself(answer: Answer) -> Answer:
+        return answer
+
+    step = await adrive(steps, deciding.aask, itself)
+    step.receipt.done(None)
+    return step
 
 
 def checked_router(router: Any, *, edge: str | None = None) -> Router:

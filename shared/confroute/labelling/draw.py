@@ -15,7 +15,7 @@ from tenacity import Retrying, retry_if_exception, sleep_using_event, stop_after
 
 from confroute.decision import Route
 from confroute.errors import ModelError
-from confroute.labelling.money import Price, SpendCap
+from confroute.labelling.money import Price, SpendCap, SpendCapError
 from confroute.labelling.retry import Backoff, is_hopeless, is_transient, was_refused
 from confroute.labelling.settings import Question, SamplingSettings, seed_for
 from confroute.labelling.store import Draw, Store, StoredSample
@@ -117,8 +117,8 @@ class Drawer:
             questions: The questions by position in the store, in the order to ask them.
 
         Returns:
-            How it ended. An interrupt (Ctrl-C) lets requests in flight arrive, then ends the run; a second
-            one raises KeyboardInterrupt at once.
+            How it ended. An interrupt (Ctrl-C) or SIGTERM lets requests in flight arrive, then ends the run;
+            a second Ctrl-C raises KeyboardInterrupt at once, a second SIGTERM changes nothing.
 
         Raises:
             ModelError: If a model refuses every request.
@@ -159,11 +159,13 @@ class Drawer:
 
     @contextmanager
     def _orderly_interrupt(self) -> Iterator[None]:
-        """Let the first Ctrl-C or SIGTERM stop the run in order and the second raise KeyboardInterrupt."""
+        """Let Ctrl-C or SIGTERM stop the run in order, and a second Ctrl-C raise KeyboardInterrupt."""
+        seen = set()
 
         def interrupt(number: int, frame: FrameType | None) -> None:
-            if self._outcome.interrupted:
+            if number == signal.SIGINT and number in seen:
                 raise KeyboardInterrupt
+            seen.add(number)
             self._outcome.interrupted = True
             self.stopping.set()
 
@@ -192,7 +194,7 @@ class Drawer:
                 return
             try:
                 self._retrying(self._send, draw, questions[draw.position])
-            except _OutOfMoneyError:
+            except SpendCapError:
                 self._outcome.capped = True
                 return
             except _RequestFailedError as failure:
@@ -208,7 +210,7 @@ class Drawer:
         seed = seed_for(model.name, question.id, 0 if greedy else draw.idx + 1)
         reserved = price.most(request, settings.max_tokens)
         if not self.cap.reserve(reserved):
-            raise _OutOfMoneyError
+            raise SpendCapError(self.cap.most)
         if self.stopping.is_set():  # told to stop while it waited for money
             self.cap.settle(reserved, 0.0)
             raise _RequestFailedError(InterruptedError("stopped"))
@@ -257,10 +259,6 @@ class Drawer:
                 + (f", {in_a_row} requests in a row failed" if in_a_row > 1 else "")
                 + "). What was received is kept; mend the cause and give the same command again"
             ) from error
-
-
-class _OutOfMoneyError(Exception):
-    pass
 
 
 class _RequestFailedError(Exception):

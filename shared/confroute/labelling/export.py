@@ -18,13 +18,16 @@ from typing import Any
 
 from confroute.decision import Route, Sample, Usage
 from confroute.errors import ConfigurationError, require
+from confroute.labelling.labels import grade
 from confroute.labelling.settings import SamplingSettings, check_questions
-from confroute.labelling.store import SCHEMA_VERSION, Draw, Store, StoredSample
+from confroute.labelling.store import JUDGE_SPEND, SCHEMA_VERSION, Draw, Store, StoredSample
 
 _SIDES: dict[Route, str] = {"edge": "a", "cloud": "b"}
 _WINNERS = {"edge": "winner_model_a", "cloud": "winner_model_b", "tie": "winner_tie"}
 _USAGE_FIELDS = ("input_tokens", "output_tokens", "usd")
 _SAMPLE_FIELDS = ("kind", "idx", "seed", "text", "logprob", "n_tokens", *_USAGE_FIELDS, "model")
+_UNITS = {".jsonl": "line", ".parquet": "row"}
+_EXPECTED = "expected a .parquet or .jsonl file that 'confroute label --export' wrote"
 _NEEDED = ("id", "question", "answers", "dataset", "samples_a", "samples_b", "run")
 
 
@@ -33,6 +36,7 @@ def export_rows(store: Store) -> Iterator[dict[str, Any]]:
     settings = store.settings()
     if not settings:
         return
+    settings.pop(JUDGE_SPEND, None)
     run = json.dumps({"schema": SCHEMA_VERSION, **settings}, ensure_ascii=False, sort_keys=True)
     clusters = {
         (p, r): json.loads(c) for p, r, c in store.rows("SELECT question, role, clusters FROM cluster")
@@ -115,7 +119,8 @@ def export_run(store: Store, path: str | Path) -> int:
 def import_run(store: Store, path: str | Path) -> int:
     """Add the questions and answers of an export to a store; answers that it has are left alone.
 
-    Labels are not taken over: they are derived from the answers again.
+    Gold answers in the export replace the store's; where it has none, the store's stay. Labels are not taken
+    over: they are derived from the answers again.
 
     Args:
         store: The store, new or of the same pair and settings.
@@ -129,12 +134,15 @@ def import_run(store: Store, path: str | Path) -> int:
     """
     path = Path(path)
     rows = _read(path)
-    missing = sorted({name for name in _NEEDED for row in rows if name not in row})
-    if missing or not rows:
-        raise ConfigurationError(
-            f"{path} is not an export of a labelling run: "
-            + (f"the column {missing[0]!r} is missing" if missing else "it has no rows")
-        )
+    unit = _UNITS[path.suffix]
+    if not rows:
+        raise ConfigurationError(f"{path} is not an export of a labelling run: it has no rows")
+    for number, row in enumerate(rows, start=1):
+        if missing := [name for name in sorted(_NEEDED) if name not in row]:
+            raise ConfigurationError(
+                f"{path} is not an export of a labelling run: the column {missing[0]!r} is missing in {unit} "
+                f"{number}"
+            )
     runs = {row["run"] for row in rows}
     if len(runs) > 1:
         raise ConfigurationError(f"{path} holds rows of {len(runs)} runs; import the export of one run")
@@ -142,14 +150,17 @@ def import_run(store: Store, path: str | Path) -> int:
     with store.transaction():
         store.bind(SamplingSettings.of_run(run), edge=run["edge"], cloud=run["cloud"])
         fields = ("id", "question", "answers", "dataset")
-        questions = check_questions(({key: row[key] for key in fields} for row in rows), source=str(path))
-        positions = store.add_questions(questions)
+        questions = check_questions(
+            ({key: row[key] for key in fields} for row in rows), source=str(path), unit=unit
+        )
+        positions = store.add_questions(questions, erase=False)
+        grade(store)
         have = store.received()
         new = [
             stored
-            for position, row in zip(positions, rows, strict=True)
+            for number, (position, row) in enumerate(zip(positions, rows, strict=True), start=1)
             for role, side in _SIDES.items()
-            for stored in _stored_samples(path, position, role, row, side)
+            for stored in _stored_samples(f"{path}, {unit} {number}", position, role, row, side)
             if stored.draw not in have
         ]
         store.put_samples(new)
@@ -169,13 +180,13 @@ def _sample_row(stored: StoredSample) -> dict[str, Any]:
 
 
 def _stored_samples(
-    path: Path, position: int, role: Route, row: dict[str, Any], side: str
+    where: str, position: int, role: Route, row: dict[str, Any], side: str
 ) -> list[StoredSample]:
     try:
         return [_stored(position, role, fields) for fields in row[f"samples_{side}"]]
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(
-            f"{path}: a sample of question {row['id']!r} is not as an export has it: {error!r}"
+            f"{where}: a sample of question {row['id']!r} is not as an export has it: {error!r}"
         ) from error
 
 
@@ -243,22 +254,31 @@ def _write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    expected = "expected a .parquet or .jsonl file that 'confroute label --export' wrote"
     try:
         if path.suffix == ".jsonl":
             with path.open(encoding="utf-8") as lines:
-                rows = [json.loads(line) for line in lines]
+                rows = [_parsed(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
         elif path.suffix == ".parquet":
             require("pyarrow", extra="parquet", purpose="Parquet import")
             import pyarrow.parquet as pq
 
             rows = pq.read_table(path).to_pylist()
         else:
-            raise ConfigurationError(f"cannot import {path}: {expected}")
+            raise ConfigurationError(f"cannot import {path}: {_EXPECTED}")
     except (OSError, ValueError) as error:
         if isinstance(error, ConfigurationError):
             raise
-        raise ConfigurationError(f"cannot import {path}: {error}; {expected}") from error
-    if not all(isinstance(row, dict) for row in rows):
-        raise ConfigurationError(f"cannot import {path}: {expected}")
+        raise ConfigurationError(f"cannot import {path}: {error}; {_EXPECTED}") from error
     return rows
+
+
+def _parsed(line: str, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        told = f"{error.msg} at column {error.colno}"
+    else:
+        if isinstance(row, dict):
+            return row
+        told = f"{type(row).__name__} in place of an object"
+    raise ConfigurationError(f"{where}: not a row of an export ({told}); {_EXPECTED}")

@@ -106,24 +106,53 @@ def make_labels(store: Store, settings: LabelSettings, equivalence: Equivalence)
     """
     check_label_settings(settings)
     _prepare(store, settings, equivalence)
+    grade(store)
     sampling = SamplingSettings.of_run(store.settings())
     questions = store.questions()
     unlabelled = _unlabelled(store)
     todo = [position for position in complete_questions(store, sampling) if position in unlabelled]
     for start in range(0, len(todo), _CHUNK):
         _label_chunk(store, {p: questions[p] for p in todo[start : start + _CHUNK]}, settings, equivalence)
+    return count_labels(store)
+
+
+def count_labels(store: Store) -> int:
+    """Return how many questions have a label."""
     ((n_labels,),) = store.rows("SELECT count(*) FROM label")
     return int(n_labels)
 
 
+def grade(store: Store) -> None:
+    """Judge the labelled answers whose gold answers came, or were mended, after their label."""
+    rows = store.rows(
+        "SELECT position, role, text, answers, question.question FROM label "
+        "JOIN question ON position = label.question JOIN sample ON sample.question = position "
+        "WHERE edge_correct IS NULL AND answers != '[]' AND kind = 'greedy'"
+    )
+    right: dict[int, dict[Route, bool | None]] = defaultdict(dict)
+    for position, role, text, answers, question in rows:
+        right[position][role] = is_right(text, json.loads(answers), question)
+    with store.transaction() as db:
+        db.executemany(
+            "UPDATE label SET edge_correct = ?, cloud_correct = ? WHERE question = ?",
+            [(verdicts["edge"], verdicts["cloud"], position) for position, verdicts in right.items()],
+        )
+
+
 def written_label_settings(store: Store) -> tuple[LabelSettings | None, str | None]:
-    """Return the settings that a store's labels were made under, and the name of the equivalence."""
+    """Return the settings that a store's labels were made under, and what `described` said of the judge."""
     written = store.settings().get("labels")
     if written is None:
         return None, None
     return LabelSettings(**{name: written[name] for name in LabelSettings.model_fields}), written[
         "equivalence"
     ]
+
+
+def described(equivalence: Equivalence) -> str:
+    """Return what a judge's verdicts depend on: its name, and a threshold that is not the usual 0.5."""
+    threshold = float(equivalence.threshold)
+    return equivalence.name if threshold == 0.5 else f"{equivalence.name} from {threshold}"
 
 
 def complete_questions(store: Store, sampling: SamplingSettings) -> list[int]:
@@ -136,12 +165,13 @@ def complete_questions(store: Store, sampling: SamplingSettings) -> list[int]:
 
 
 def _prepare(store: Store, settings: LabelSettings, equivalence: Equivalence) -> None:
-    wanted = {**settings.model_dump(), "equivalence": equivalence.name, "correctness": RULE}
+    judge = described(equivalence)
+    wanted = {**settings.model_dump(), "equivalence": judge, "correctness": RULE}
     written = store.settings().get("labels")
     if written == wanted:
         return
     with store.transaction() as db:
-        if written is None or written["equivalence"] != equivalence.name:
+        if written is None or written["equivalence"] != judge:
             db.execute("DELETE FROM cluster")
         db.execute("DELETE FROM entropy")
         db.execute("DELETE FROM label")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from confroute.decision import RouteRequest, Usage
-from confroute.errors import ConfigurationError
+from confroute.errors import ConfigurationError, ConfRouteError
 from confroute.prices import token_prices
 
 _PER_TURN_TOKENS = 32
@@ -38,6 +38,16 @@ def read_prices(path: str | Path) -> dict[str, tuple[float, float]]:
     if not all(0 <= price < float("inf") for pair in prices.values() for price in pair):
         raise ConfigurationError(f"a price in {path} is negative or not finite: {expected}")
     return prices
+
+
+class SpendCapError(ConfRouteError, RuntimeError):
+    """The next request might exceed the spend cap."""
+
+    def __init__(self, most: float | None) -> None:
+        super().__init__(
+            f"the spend cap of ${most:g} is reached; what was received is kept: raise --max-usd and give the "
+            "command again to go on"
+        )
 
 
 class Price:

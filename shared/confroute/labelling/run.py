@@ -10,8 +10,9 @@ from typing import Any
 from confroute.decision import Route
 from confroute.errors import ConfigurationError
 from confroute.labelling.draw import Drawer, Drawing, Progress
-from confroute.labelling.labels import check_label_settings, make_labels
-from confroute.labelling.money import Price, SpendCap
+from confroute.labelling.judge import judge_prices, paid
+from confroute.labelling.labels import check_label_settings, count_labels, make_labels
+from confroute.labelling.money import Price, SpendCap, SpendCapError
 from confroute.labelling.settings import (
     LabelSettings,
     Question,
@@ -74,7 +75,8 @@ def label(
         concurrency: Most requests in flight per model.
         limit: Only the first so many questions.
         prices: US dollars per input and per output token by model name; list prices where absent.
-        max_usd: Most that the store's whole run may cost; a request that might exceed it is not sent.
+        max_usd: Most that the store's whole run may cost, the calls of an `LLMEquivalence` included; a
+            request that might exceed it is not sent.
         progress: Told what happens.
 
     Returns:
@@ -101,44 +103,74 @@ def label(
                 f"edge and cloud are the same model, {models['edge'].name}: expected two different ones"
             )
         opened.bind(sampling, edge=models["edge"].name, cloud=models["cloud"].name)
-        price_of = {role: Price(model.name, prices or {}) for role, model in models.items()}
-        cap = _cap(opened, price_of, sampling, max_usd)
+        table = prices or {}
+        price_of = {role: Price(model.name, table) for role, model in models.items()}
+        if max_usd is not None and sampling.max_tokens is None:
+            raise ConfigurationError("no spend cap without a longest reply: give max_tokens")
+        cap = _cap(opened, [*price_of.values(), *judge_prices(equivalence, table)], max_usd)
         positions = opened.add_questions(wanted)
         drawer = Drawer(
             opened, models, sampling, prices=price_of, cap=cap, concurrency=concurrency, progress=progress
         )
         drawing = drawer.run(dict(zip(positions, wanted, strict=True)))
-        n_labels = None if drawing.interrupted else _label(opened, labels, equivalence)
-        return LabelRun(drawing, n_labels)
+        if drawing.interrupted:
+            return LabelRun(drawing, None)
+        try:
+            return LabelRun(drawing, _label(opened, labels, equivalence, table, cap))
+        except SpendCapError:
+            drawing.capped = True
+            return LabelRun(drawing, count_labels(opened))
 
 
 def relabel(
-    store: str | Path, *, labels: LabelSettings | None = None, equivalence: Equivalence | None = None
+    store: str | Path,
+    *,
+    labels: LabelSettings | None = None,
+    equivalence: Equivalence | None = None,
+    prices: Mapping[str, tuple[float, float]] | None = None,
+    max_usd: float | None = None,
 ) -> int:
-    """Make the labels of a store anew under other settings, without asking a model.
+    """Make the labels of a store anew under other settings, without asking its two models.
 
     Args:
         store: The SQLite file of a run.
         labels: How to label.
         equivalence: As in `label`.
+        prices: As in `label`.
+        max_usd: As in `label`.
 
     Returns:
         The number of labels.
 
     Raises:
         ConfigurationError: If there is no such store.
+        SpendCapError: If an `LLMEquivalence` runs out of money; what it said is kept.
     """
     if not Path(store).is_file():
         raise ConfigurationError(f"no store at {store}; give questions, --edge and --cloud to make one")
     with Store(store) as opened:
-        return _label(opened, labels or LabelSettings(), equivalence)
+        table = prices or {}
+        bought = judge_prices(equivalence, table)
+        cap = _cap(opened, bought, max_usd if bought else None)
+        return _label(opened, labels or LabelSettings(), equivalence, table, cap)
 
 
-def _label(store: Store, labels: LabelSettings, equivalence: Equivalence | None) -> int:
+def _label(
+    store: Store,
+    labels: LabelSettings,
+    equivalence: Equivalence | None,
+    table: Mapping[str, tuple[float, float]],
+    cap: SpendCap,
+) -> int:
     judge = equivalence or default_equivalence()
     if isinstance(judge, ExactEquivalence | CachedEquivalence):
         return make_labels(store, labels, judge)
-    with store_errors(f"{store.path}.scores"), CachedEquivalence(judge, f"{store.path}.scores") as cached:
+    scores = f"{store.path}.scores"
+    with (
+        store_errors(scores),
+        paid(judge, store, table, cap) as bought,
+        CachedEquivalence(bought, scores) as cached,
+    ):
         return make_labels(store, labels, cached)
 
 
@@ -146,21 +178,17 @@ def _model(model: Model | str) -> Model:
     return load_model(model) if isinstance(model, str) else model
 
 
-def _cap(
-    store: Store, prices: Mapping[Route, Price], sampling: SamplingSettings, max_usd: float | None
-) -> SpendCap:
+def _cap(store: Store, prices: Sequence[Price], max_usd: float | None) -> SpendCap:
     if max_usd is None:
         return SpendCap(None)
     if not 0 < max_usd < float("inf"):
         raise ConfigurationError(f"the spend cap is {max_usd}: expected US dollars above 0")
-    for price in prices.values():
+    for price in prices:
         if price.per_token is None:
             raise ConfigurationError(
                 f"no spend cap without a price, and that of {price.model!r} is unknown; add it to --prices "
                 "(0 for a model of your own), or leave the cap away"
             )
-    if sampling.max_tokens is None:
-        raise ConfigurationError("no spend cap without a longest reply: give max_tokens")
     spent, n_unknown = store.spent()
     if n_unknown:
         raise ConfigurationError(

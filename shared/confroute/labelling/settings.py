@@ -120,8 +120,8 @@ def read_questions(path: str | Path, *, limit: int | None = None) -> list[Questi
         The questions, in the file's order.
 
     Raises:
-        ConfigurationError: If the file cannot be read, a line is broken, a field is missing or two lines
-            have one id; the message names the line.
+        ConfigurationError: If the file cannot be read, a line is broken, a field is missing, or two lines
+            have one id or, without ids, one question; the message names the line.
     """
     try:
         with Path(path).open(encoding="utf-8") as lines:
@@ -132,12 +132,13 @@ def read_questions(path: str | Path, *, limit: int | None = None) -> list[Questi
         ) from error
 
 
-def check_questions(rows: Iterable[Any], *, source: str = "questions") -> list[Question]:
+def check_questions(rows: Iterable[Any], *, source: str = "questions", unit: str = "line") -> list[Question]:
     """Turn rows into questions and check each.
 
     Args:
         rows: `Question` objects or mappings with the fields that `read_questions` names.
         source: What the rows are, for error messages.
+        unit: What one of them is, for error messages.
 
     Raises:
         ConfigurationError: As `read_questions`; also if there is no question at all.
@@ -145,11 +146,18 @@ def check_questions(rows: Iterable[Any], *, source: str = "questions") -> list[Q
     questions: list[Question] = []
     seen: dict[str, int] = {}
     for number, row in enumerate(rows, start=1):
-        question = row if isinstance(row, Question) else _question(row, f"{source}, line {number}")
+        where = f"{source}, {unit} {number}"
+        question = row if isinstance(row, Question) else _question(row, where)
         if question.id in seen:
+            first = f"{unit} {seen[question.id]}"
+            if isinstance(row, dict) and row.get("id") is None:
+                raise ConfigurationError(
+                    f"{where}: the same question as {first}, and no 'id' to tell them apart; expected each "
+                    "question once: take one of them out, or give each an 'id' of its own"
+                )
             raise ConfigurationError(
-                f"{source}, line {number}: the id {question.id!r} is already that of line "
-                f"{seen[question.id]}; give each question an id of its own"
+                f"{where}: the id {question.id!r} is already that of {first}; give each question an id of "
+                "its own"
             )
         seen[question.id] = number
         questions.append(question)

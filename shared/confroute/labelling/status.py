@@ -41,6 +41,8 @@ def status(store: Store) -> str:
         f"requests     {states.get('received', 0):,} answered, {states.get('failed', 0)} refused, "
         f"{states.get('lost', 0) + states.get('sent', 0)} without an answer"
     )
+    if told := judge_told(store):
+        lines.append(f"judge        {told}")
     labels = dict(store.rows("SELECT label, count(*) FROM label GROUP BY label"))
     if made := written.get("labels"):
         shares = ", ".join(f"{labels.get(name, 0)} {name}" for name in (*ROLES, "tie"))
@@ -51,3 +53,11 @@ def status(store: Store) -> str:
     else:
         lines.append("labels       none yet")
     return "\n".join(lines)
+
+
+def judge_told(store: Store) -> str:
+    """Return how often an LLM judge of equivalence was asked and what that cost; empty if never."""
+    judge = store.judge_spend()
+    if not judge.calls:
+        return ""
+    return f"{judge.calls:,} calls, " + ("cost unknown" if judge.n_unknown else f"${judge.usd:.4f}")

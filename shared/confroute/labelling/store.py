@@ -23,6 +23,9 @@ from confroute.errors import ConfigurationError, ConfRouteError
 from confroute.labelling.settings import Kind, Question, SamplingSettings
 
 SCHEMA_VERSION = 1
+JUDGE_SPEND = "judge_spend"
+"""Name under which the settings keep what judges have cost."""
+
 _APPLICATION_ID = 0x63665274  # "cfRt": tells the file from other SQLite files
 
 _SCHEMA = """
@@ -90,6 +93,14 @@ class StoredSample:
     draw: Draw
     seed: int
     sample: Sample
+
+
+class JudgeSpend(NamedTuple):
+    """What the calls of LLM judges of equivalence have cost; one without an answer counts as its most."""
+
+    calls: int = 0
+    usd: float = 0.0
+    n_unknown: int = 0
 
 
 class Store:
@@ -168,30 +179,47 @@ class Store:
         with self.transaction() as db:
             db.executemany("INSERT OR REPLACE INTO setting VALUES (?, ?)", rows)
 
-    def add_questions(self, questions: Sequence[Question]) -> list[int]:
-        """Add questions that are new, and return the position of each.
+    def add_questions(self, questions: Sequence[Question], *, erase: bool = True) -> list[int]:
+        """Add questions, and return the position of each.
+
+        Gold answers and the dataset of a known question become those given now. What was judged by others
+        is forgotten, for `confroute.labelling.labels.grade` to judge anew.
+
+        Args:
+            questions: The questions.
+            erase: Whether empty gold answers and an empty dataset replace known ones too.
 
         Raises:
             ConfigurationError: If the store has another text under one of the ids.
         """
-        known = {q.id: (position, q.question) for position, q in self.questions().items()}
-        new = [question for question in questions if question.id not in known]
+        known = {q.id: (position, q) for position, q in self.questions().items()}
+        positions, new, changed = [], [], []
         for question in questions:
-            if question.id in known and known[question.id][1] != question.question:
+            position, old = known.get(question.id, (len(known), None))
+            positions.append(position)
+            answers, dataset = question.answers, question.dataset
+            if old is None:
+                known[question.id] = (position, question)
+                new.append((position, question.id, question.question, _json(answers), dataset))
+                continue
+            if old.question != question.question:
                 raise ConfigurationError(
                     f"{self.path} has another text under the id {question.id!r}: "
-                    f"{known[question.id][1][:80]!r} there, {question.question[:80]!r} now. "
+                    f"{old.question[:80]!r} there, {question.question[:80]!r} now. "
                     "Give the question another id, or use another --store"
                 )
-        start = max((position for position, _ in known.values()), default=-1) + 1
-        positions = {q.id: start + i for i, q in enumerate(new)}
-        rows = [
-            (positions[q.id], q.id, q.question, json.dumps(q.answers, ensure_ascii=False), q.dataset)
-            for q in new
-        ]
+            if not erase:
+                answers, dataset = answers or old.answers, dataset or old.dataset
+            if (answers, dataset) != (old.answers, old.dataset):
+                changed.append((_json(answers), dataset, position))
         with self.transaction() as db:
-            db.executemany("INSERT INTO question VALUES (?, ?, ?, ?, ?)", rows)
-        return [known[q.id][0] if q.id in known else positions[q.id] for q in questions]
+            db.executemany("INSERT INTO question VALUES (?, ?, ?, ?, ?)", new)
+            db.executemany("UPDATE question SET answers = ?, dataset = ? WHERE position = ?", changed)
+            db.executemany(
+                "UPDATE label SET edge_correct = NULL, cloud_correct = NULL WHERE question = ?",
+                [(position,) for *_, position in changed],
+            )
+        return positions
 
     def questions(self) -> dict[int, Question]:
         """Return the questions by position."""
@@ -246,7 +274,7 @@ class Store:
             yield StoredSample(Draw(position, role, kind, index), seed, sample)
 
     def spent(self) -> tuple[float, int]:
-        """Return US dollars spent, and the number of answers whose cost is unknown.
+        """Return US dollars spent, a judge's included, and the number of answers whose cost is unknown.
 
         A request that got no answer, and an answer that did not tell its usage, count as what was reserved.
         """
@@ -256,7 +284,28 @@ class Store:
             "UNION ALL SELECT reserved_usd FROM intent WHERE state IN ('sent', 'lost')"
         )
         known = [usd for (usd,) in costs if usd is not None]
-        return sum(known), len(costs) - len(known)
+        judge = self.judge_spend()
+        return sum(known) + judge.usd, len(costs) - len(known) + judge.n_unknown
+
+    def judge_spend(self) -> JudgeSpend:
+        """Return what LLM judges have cost."""
+        return JudgeSpend(**self.settings().get(JUDGE_SPEND, {}))
+
+    def note_judge_call(self, reserved_usd: float | None) -> None:
+        """Note that a judge is about to be asked, at what is reserved for it."""
+        self._add_judge_spend(JudgeSpend(1, reserved_usd or 0.0, int(reserved_usd is None)))
+
+    def settle_judge_call(self, reserved_usd: float | None, usd: float | None) -> None:
+        """Count what a judge's call did cost, if that is known, instead of what was reserved for it."""
+        if usd is not None:
+            self._add_judge_spend(JudgeSpend(0, usd - (reserved_usd or 0.0), -int(reserved_usd is None)))
+
+    def _add_judge_spend(self, more: JudgeSpend) -> None:
+        with self.transaction():
+            old = self.judge_spend()
+            usd = max(old.usd + more.usd, 0.0)  # rounding may leave a little less
+            new = JudgeSpend(old.calls + more.calls, usd, old.n_unknown + more.n_unknown)
+            self.put_settings({JUDGE_SPEND: new._asdict()})
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
@@ -307,12 +356,19 @@ class Store:
                 f"PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
             )
         elif application != _APPLICATION_ID:
-            raise ConfigurationError(f"{self.path} is not a store of 'confroute label'; give another --store")
+            what = "is not" if n_tables else "is empty, not"
+            raise ConfigurationError(
+                f"{self.path} {what} a store of 'confroute label'; give the file that a run's --store names"
+            )
         elif version != SCHEMA_VERSION:
             raise ConfigurationError(
                 f"{self.path} has schema {version}, this confroute reads schema {SCHEMA_VERSION}. Export it "
                 "with the version that made it (--export) and import it with this one (--import)"
             )
+
+
+def _json(values: Sequence[str]) -> str:
+    return json.dumps(values, ensure_ascii=False)
 
 
 def _sample_row(stored: StoredSample) -> tuple[Any, ...]:
