@@ -95,8 +95,8 @@ class ChatConfRoute(BaseChatModel):
         unknown = sorted(given.keys() - names) if isinstance(given, dict) else []
         if unknown:
             warnings.warn(
-                f"{', '.join(unknown)}: ChatConfRoute has no such argument, so it does nothing. Set it on the "
-                "edge and the cloud model, or correct its name",
+                f"{', '.join(unknown)}: ChatConfRoute has no such argument, so it does nothing. Set it on "
+                "the edge and the cloud model, or correct its name",
                 UserWarning,
                 stacklevel=4,
             )

@@ -8,12 +8,10 @@ from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms import LLM
-from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.tools import BaseTool
 
 from confroute.decision import Message, RouteRequest
-from confroute.errors import ConfigurationError
 from confroute.execution.limits import prompt_size, tool_name
 from llamaindex_confroute._messages import (
     append,
@@ -88,7 +86,6 @@ def complete(prompt: str, kwargs: dict[str, Any]) -> Call:
 
 
 def chat_with_tools(
-    models: Iterable[LLM],
     tools: Sequence[BaseTool],
     user_msg: str | ChatMessage | None,
     chat_history: Sequence[ChatMessage] | None,
@@ -97,15 +94,7 @@ def chat_with_tools(
     """Describe a chat with tools.
 
     Every model gets a list of its own, since some append the user's message to the one that they are given.
-
-    Raises:
-        ConfigurationError: If one of the models cannot call tools.
     """
-    unable = [model.class_name() for model in models if not isinstance(model, FunctionCallingLLM)]
-    if unable:
-        raise ConfigurationError(
-            f"{' and '.join(unable)} cannot call tools: expected a FunctionCallingLLM as edge and as cloud"
-        )
     messages = list(chat_history or [])
     if user_msg is not None:
         messages.append(ChatMessage(user_msg) if isinstance(user_msg, str) else user_msg)

@@ -14,6 +14,7 @@ from llama_index.core.base.llms.types import (
     TextBlock,
     ThinkingBlock,
 )
+from pydantic import BaseModel
 
 from confroute.decision import Message, Role, RouteDecision, RouteRequest
 from confroute.execution.failures import EmptyAnswerError
@@ -170,7 +171,9 @@ def says_something(chunk: Any) -> bool:
     if isinstance(chunk, ChatResponse):
         thinks = any(isinstance(b, ThinkingBlock) and b.content for b in chunk.message.blocks)
         return thinks or not is_empty(chunk)
-    return True
+    if isinstance(chunk, BaseModel):  # an object that grows from nothing
+        return any(value not in (None, "", [], {}) for value in chunk.model_dump(exclude_unset=True).values())
+    return chunk is not None and chunk != []
 
 
 def as_chunk(reply: Any) -> Any:

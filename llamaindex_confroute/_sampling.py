@@ -34,7 +34,8 @@ class Copies:
         if not update:
             return model
         with self._lock:
-            key = (id(model), repr(sorted(update.items())))
+            told = {name: value for name, value in update.items() if name != "callback_manager"}
+            key = (id(model), repr(sorted(told.items())))
             if key not in self._copies:
                 self._copies[key] = (model, model.model_copy())
             copy = self._copies[key][1]

@@ -8,6 +8,7 @@ from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 from llama_index.core.callbacks.token_counting import get_tokens_from_response
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
 from llama_index.core.llms import LLM
+from llama_index.core.llms.function_calling import FunctionCallingLLM
 
 from confroute.decision import Usage
 from confroute.execution.breaker import Breaker
@@ -40,6 +41,7 @@ def side_of(model: LLM, *, timeout: float | None, server_errors: int = 3, reset_
         price=token_prices(name, provider_of(model), local=is_local(model)),
         max_output_tokens=longest_reply(model),
         max_input_tokens=window if is_known else None,
+        calls_tools=None if isinstance(model, FunctionCallingLLM) else False,
         breaker=Breaker(name, server_errors=server_errors, reset_after=reset_after),
     )
 

@@ -5,28 +5,32 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import ClassVar, TypeVar
 
-from confroute.decision import RouteDecision, RouteRequest
+from confroute.decision import Message, RouteDecision, RouteRequest
 
 T = TypeVar("T")
 
-_SIZE = 1_024
+_SIZE = 2 * 1_024  # two keys each
 _PINS = 65_536
 _LEAST = 8  # characters; shorter lines, such as "thanks", stand in too many threads
 _AROUND = re.compile(r"^(?:user|human|assistant|message)\s*:\s*|</?\w+>", re.IGNORECASE)
+_CONVERSATION = "<current_conversation>"  # how LlamaIndex's agents ask for their answer as an object
+_ASKED = re.compile(r"^\s*<user>$(.*?)^\s*</user>$", re.DOTALL | re.MULTILINE)
+_SAID = re.compile(r"<message>(.*?)</message>", re.DOTALL)
 
 
 class TurnMemory:
     """Remembers the decisions of recent questions, and which questions were private.
 
     `ReActAgent` and some chat engines keep the text of their answers only, so that nothing in the next call
-    tells who gave them. The decision matters inside a turn alone, when the last message is an observation; a
-    human's turn is always decided anew. That a question was private matters to every later turn of its
-    thread, in every object of this process. Only digests are kept: of the last 1,024 questions, and of the
-    last 65,536 lines of private ones that are long enough to mean anything.
+    tells who gave them. The decision matters inside a turn alone, when the last message is an observation,
+    tells the agent to stop, or asks for its answer as an object; a human's turn is decided anew. That a
+    question was private matters to every later turn of its thread, in every object of this process. Only
+    digests are kept: of the last 1,024 questions, and of the last 65,536 lines of private ones that are long
+    enough to mean anything.
     """
 
     _pins: ClassVar[OrderedDict[bytes, None]] = OrderedDict()
@@ -39,19 +43,31 @@ class TurnMemory:
     def remember(self, request: RouteRequest, decision: RouteDecision) -> None:
         """Keep the decision of a question."""
         with self._lock:
-            _keep(self._decisions, _key(request), decision, _SIZE)
+            for question in _questions(request.messages)[-1:]:
+                for key in (_key(request.messages, question), _digest(_CONVERSATION, question)):
+                    _keep(self._decisions, key, decision, _SIZE)
 
     def recall(self, request: RouteRequest) -> RouteDecision | None:
         """Return the decision of the question whose turn goes on; None if none does."""
-        if not request.messages or request.messages[-1].role != "tool":
+        questions = _questions(request.messages)
+        if not questions:
+            return None
+        if request.messages[-1].role == "tool":
+            key = _key(request.messages, questions[-1])
+        elif request.messages[-1].role == "system":  # an agent is told to come to an end
+            key = _key(request.messages[:-1], questions[-1])
+        elif questions[-1].startswith(_CONVERSATION):
+            asked = _ASKED.findall(questions[-1])
+            key = _digest(_CONVERSATION, "\n".join(_SAID.findall(asked[-1])) if asked else "")
+        else:
             return None
         with self._lock:
-            return self._decisions.get(_key(request))
+            return self._decisions.get(key)
 
     def pin(self, request: RouteRequest) -> None:
         """Remember that a question is private, whatever becomes of it."""
         with self._pinning:
-            for line in _lines(_questions(request)[-1:]):
+            for line in _lines(_questions(request.messages)[-1:]):
                 _keep(self._pins, line, None, _PINS)
 
     def is_pinned(self, request: RouteRequest) -> bool:
@@ -83,13 +99,12 @@ def _lines(texts: Iterable[str]) -> list[bytes]:
     return [_digest(line) for line in found if len(line) >= _LEAST]
 
 
-def _questions(request: RouteRequest) -> list[str]:
-    return [message.text for message in request.messages if message.role == "user"]
+def _questions(messages: Sequence[Message]) -> list[str]:
+    return [message.text for message in messages if message.role == "user"]
 
 
-def _key(request: RouteRequest) -> bytes:
-    told = [message.text for message in request.messages if message.role == "system"]
-    return _digest(*told, *_questions(request)[-1:])
+def _key(messages: Sequence[Message], question: str) -> bytes:
+    return _digest(*(message.text for message in messages if message.role == "system"), question)
 
 
 def _digest(*texts: str) -> bytes:

@@ -15,7 +15,6 @@ from llama_index.core.base.llms.types import (
     CompletionResponseGen,
     LLMMetadata,
 )
-from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import LLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
@@ -23,7 +22,7 @@ from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 from llama_index.core.tools import BaseTool
 from llama_index.core.types import Model
 from llama_index_instrumentation import get_dispatcher
-from pydantic import PrivateAttr, SerializeAsAny
+from pydantic import Field, PrivateAttr, SerializeAsAny
 
 from confroute.decision import Router
 from confroute.errors import ConfigurationError
@@ -92,13 +91,12 @@ class ConfRouteLLM(FunctionCallingLLM):
         ```
     """
 
-    edge: SerializeAsAny[LLM]
-    cloud: SerializeAsAny[LLM]
+    edge: SerializeAsAny[LLM] = Field(frozen=True)
+    cloud: SerializeAsAny[LLM] = Field(frozen=True)
     _router: Router = PrivateAttr()
     _execution: Execution = PrivateAttr()
     _copies: Copies = PrivateAttr(default_factory=Copies)
     _turns: TurnMemory = PrivateAttr(default_factory=TurnMemory)
-    _own_managers: dict[str, CallbackManager] = PrivateAttr(default_factory=dict)
 
     def __init__(
         self,
@@ -129,17 +127,6 @@ class ConfRouteLLM(FunctionCallingLLM):
             cap=cap,
             log=log,
         )
-        self._own_managers = {"edge": edge.callback_manager, "cloud": cloud.callback_manager}
-        self._forward_callbacks()
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if name == "callback_manager":  # Settings assigns its own to the LLM that it holds
-            self._forward_callbacks()
-
-    def _forward_callbacks(self) -> None:
-        for side, own in self._own_managers.items():
-            getattr(self, side).callback_manager = with_handlers(own, self.callback_manager)
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """Return a copy with the same models, accounts and breakers, which cannot be copied."""
@@ -348,7 +335,7 @@ class ConfRouteLLM(FunctionCallingLLM):
         return await self._routing().astream(call)
 
     def _tool_call(self, *given: Any) -> Call:
-        return _calls.chat_with_tools((self.edge, self.cloud), *given)
+        return _calls.chat_with_tools(*given)
 
     def _get_prompt(self, prompt: BasePromptTemplate, **prompt_args: Any) -> str:
         text = super()._get_prompt(prompt, **prompt_args)
@@ -359,11 +346,17 @@ class ConfRouteLLM(FunctionCallingLLM):
         return FormattedMessages(messages, Template(prompt, prompt_args))
 
     def _routing(self) -> Routing:
-        fields = {name: getattr(self, name) for name in _OF_THE_PAIR if name in self.model_fields_set}
-        edge, cloud = (self._copies.of(model, fields) for model in (self.edge, self.cloud))
+        edge, cloud = (self._copies.of(model, self._for(model)) for model in (self.edge, self.cloud))
         return Routing(
             edge, cloud, self._router, self._execution, self._copies, self._turns, self.rate_limiter
         )
+
+    def _for(self, model: LLM) -> dict[str, Any]:
+        """Return the fields that a model has from the pair; the model itself stays as its owner made it."""
+        fields = {name: getattr(self, name) for name in _OF_THE_PAIR if name in self.model_fields_set}
+        if self.callback_manager.handlers:
+            fields["callback_manager"] = with_handlers(model.callback_manager, self.callback_manager)
+        return fields
 
 
 def _options(

@@ -27,7 +27,14 @@ CLOUD = {**EDGE, "route": "cloud"}
     ("turns", "route"),
     [
         ([], None),
-        ([("user", None), ("assistant", EDGE)], None),
+        ([("user", None), ("assistant", EDGE)], "edge"),  # its answer is to be put into another form
+        ([("user", None), ("assistant", EDGE), ("tool", None), ("assistant", None)], "edge"),  # handed over
+        (
+            [("user", None), ("assistant", EDGE), ("tool", None), ("system", None)],
+            "edge",
+        ),  # told to come to an end
+        ([("user", None), ("assistant", EDGE), ("user", None)], None),
+        ([("user", None)], None),
         ([("user", None), ("assistant", EDGE), ("tool", None)], "edge"),
         (
             [("user", None), ("assistant", EDGE), ("tool", None), ("assistant", CLOUD), ("tool", None)],
@@ -37,7 +44,7 @@ CLOUD = {**EDGE, "route": "cloud"}
         ([("assistant", None), ("tool", None)], None),
     ],
 )
-def test_a_tool_loop_goes_on_with_its_latest_decision(turns: Any, route: str | None) -> None:
+def test_a_turn_goes_on_with_its_latest_decision(turns: Any, route: str | None) -> None:
     found = sticky_decision(turns)
     assert (found and found.route) == route
 

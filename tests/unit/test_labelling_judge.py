@@ -64,6 +64,7 @@ def test_what_a_judge_costs_is_in_the_store_and_in_its_status(tmp_path: Path) ->
     with Store(store, read_only=True) as opened:
         assert f"judge        {n_calls} calls, ${n_calls * ONE_CALL:.4f}" in status(opened)
         export_run(opened, tmp_path / "run.jsonl")
+    assert "judge_spend" not in (tmp_path / "run.jsonl").read_text()
     assert run_with(store, judge).finished
     assert len(judge.calls) == n_calls
     with Store(tmp_path / "other.sqlite") as opened:
@@ -106,6 +107,7 @@ def test_a_judges_unknown_price_stays_unknown_and_refuses_a_cap(tmp_path: Path) 
         assert f"judge        {len(judge.calls)} calls, cost unknown" in status(opened)
     with pytest.raises(ConfigurationError, match="whose cost is unknown"):
         run_with(store, judge, max_usd=1.0)
+    assert relabel(store, max_usd=1.0) == 8, "a judge that costs nothing needs no cap"
 
 
 class FailingJudge(FailingModel, JudgeModel):

@@ -309,13 +309,37 @@ def sighted(edge: bool | None, cloud: bool | None, router: Any) -> ChatConfRoute
     return ChatConfRoute(edge=models[0], cloud=models[1], router=router)
 
 
-@pytest.mark.parametrize(("edge", "cloud"), [(True, True), (None, None), (False, False), (None, True)])
+@pytest.mark.parametrize(("edge", "cloud"), [(True, True), (None, None), (None, True)])
 def test_where_capability_does_not_tell_confidence_does(edge: Any, cloud: Any) -> None:
     router = ScriptedRouter("edge")
     reply = sighted(edge, cloud, router).invoke(picture("What is this?", BLOCKS[0]))
     assert decision_of(reply).method == "trained"
     assert router.requests[0].has_images
     assert router.requests[0].query == "What is this?"
+
+
+def test_an_image_that_neither_model_can_see_is_an_error() -> None:
+    llm = sighted(False, False, ScriptedRouter("edge"))
+    with pytest.raises(ConfigurationError, match="m0 cannot see images, and m1 cannot see images"):
+        llm.invoke(picture("What is this?", BLOCKS[0]))
+    assert llm.edge.seen == llm.cloud.seen == []  # type: ignore[attr-defined]  # the doubles' records
+
+
+@pytest.mark.parametrize(
+    ("block", "ability"),
+    [
+        ({"type": "audio", "base64": "AA==", "mime_type": "audio/wav"}, "audio_inputs"),
+        ({"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}, "audio_inputs"),
+        ({"type": "file", "base64": "AA==", "mime_type": "application/pdf"}, "pdf_inputs"),
+        ({"type": "video", "base64": "AA==", "mime_type": "video/mp4"}, "video_inputs"),
+    ],
+)
+def test_sound_films_and_files_go_by_capability(block: Any, ability: str) -> None:
+    profiles: list[Any] = [{ability: False}, {ability: True}]
+    models = [ScriptedChat(model=f"m{i}", profile=profile) for i, profile in enumerate(profiles)]
+    llm = ChatConfRoute(edge=models[0], cloud=models[1], router=ScriptedRouter("edge"))
+    decision = decision_of(llm.invoke(picture("What is this?", block)))
+    assert (decision.route, decision.method) == ("cloud", "capability")
 
 
 def test_a_private_image_that_the_edge_cannot_see_is_an_error() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from llama_index.core import Document, SummaryIndex
-from llama_index.core.agent.workflow import FunctionAgent, ReActAgent
+from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent, ReActAgent
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.chat_engine import SimpleChatEngine
 from llama_index.core.chat_engine.types import ChatMode
@@ -14,6 +14,7 @@ from llama_index.core.llms.mock import MockFunctionCallingLLM
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.tools import FunctionTool
 from llama_index.core.workflow import Context
+from pydantic import BaseModel
 
 import confroute
 from confroute import EntropyRouter
@@ -253,3 +254,62 @@ async def test_a_question_that_was_private_once_may_be_asked_publicly_with_one_r
     agent = FunctionAgent(tools=[add], llm=llm, streaming=False)
     assert "It is 3." in str(await answer(agent, "How much is one and two?"))
     assert seen(llm) == (1, 2), "the loop switched in the middle"
+
+
+class Sum(BaseModel):
+    """A sum."""
+
+    value: int
+
+
+class Structured(ScriptedLLM):
+    """Predicts an object, whatever it is asked."""
+
+    async def astructured_predict(self, output_cls: Any, prompt: Any, *_: Any, **values: Any) -> Any:
+        self.seen.append(prompt.format_messages(**values))
+        return output_cls(value=3)
+
+
+@pytest.mark.parametrize("kind", [FunctionAgent, ReActAgent])
+@pytest.mark.parametrize("route", ["edge", "cloud"])
+async def test_an_answer_is_put_into_a_form_by_the_model_that_gave_it(kind: Any, route: Any) -> None:
+    steps = [tool_call("add", a=1, b=2), "3"] if kind is FunctionAgent else [ACT, DONE]
+    other = "cloud" if route == "edge" else "edge"
+    models: dict[str, Any] = {side: Structured(model=side, answers=steps) for side in ("edge", "cloud")}
+    llm = ConfRouteLLM(router=Alternating(route, other), **models)
+    agent = kind(tools=[add], llm=llm, output_cls=Sum, streaming=False, system_prompt="Add up.")
+    output = await answer(agent, "What is 1 + 2?")
+    assert output.structured_response == {"value": 3}
+    assert seen(llm) == ((3, 0) if route == "edge" else (0, 3))
+
+
+@pytest.mark.parametrize("route", ["edge", "cloud"])
+async def test_an_agent_that_is_told_to_come_to_an_end_keeps_its_route(route: Any) -> None:
+    def step(messages: Any) -> Any:
+        return "I stop." if messages[-1].role == "system" else tool_call("add", a=1, b=2)
+
+    steps, other = [step], "cloud" if route == "edge" else "edge"
+    llm = pair(Alternating(route, other), steps, steps)
+    agent = FunctionAgent(tools=[add], llm=llm, streaming=False)
+    output = await answer(agent, "What is 1 + 2?", max_iterations=2, early_stopping_method="generate")
+    assert str(output) == "I stop."
+    n_edge, n_cloud = seen(llm)
+    assert (n_cloud if route == "edge" else n_edge) == 0
+    assert n_edge + n_cloud > 1
+
+
+@pytest.mark.parametrize("route", ["edge", "cloud"])
+async def test_an_agent_that_is_handed_a_turn_keeps_its_route(route: Any) -> None:
+    steps = [tool_call("handoff", to_agent="second", reason="sums"), tool_call("add", a=1, b=2), "3"]
+    other = "cloud" if route == "edge" else "edge"
+    llm = pair(Alternating(route, other), steps, steps)
+    tools: dict[str, list[Any]] = {"first": [], "second": [add]}
+    agents: list[Any] = [
+        FunctionAgent(
+            name=name, description=name, tools=tools[name], llm=llm, streaming=False, system_prompt=name
+        )
+        for name in tools
+    ]
+    output = await answer(AgentWorkflow(agents=agents, root_agent="first"), "What is 1 + 2?")
+    assert str(output) == "3"
+    assert seen(llm) == ((3, 0) if route == "edge" else (0, 3))

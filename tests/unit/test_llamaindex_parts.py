@@ -69,7 +69,7 @@ def test_a_probe_goes_on_with_the_last_turn_of_its_speaker() -> None:
 
 
 def test_the_turn_memory_answers_inside_a_turn_only_and_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_turns, "_SIZE", 2)
+    monkeypatch.setattr(_turns, "_SIZE", 2 * 2)  # two keys each
     memory = TurnMemory()
     asked = [RouteRequest.from_text(f"question {i}") for i in range(3)]
     for request in asked:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from llama_index.core.llms import ChatMessage
 
@@ -114,7 +114,7 @@ BATCHES = st.lists(
 
 
 @pytest.mark.parametrize("fault", [None, "400", *FAULTS])
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(batch=BATCHES)
 def test_a_thousand_private_requests_never_reach_the_cloud(batch: list[Private], fault: str | None) -> None:
     with served() as pair:

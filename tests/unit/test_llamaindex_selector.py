@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import types
+from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
-from llama_index.core import Document, Settings, SummaryIndex
+from llama_index.core import Document, Settings, SummaryIndex, VectorStoreIndex
 from llama_index.core.base.base_selector import SelectorResult
+from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.query_engine import RouterQueryEngine
 from llama_index.core.tools import QueryEngineTool, ToolMetadata
 
@@ -19,6 +23,7 @@ from confroute.errors import ConfigurationError
 from confroute.testing import ScriptedRouter
 from llamaindex_confroute import ConfRouteLLM, ConfRouteSelector
 from tests.llamaindex_doubles import ScriptedLLM
+from tests.openai_server import OpenAIServer
 
 DOCUMENTS = [
     "The boiler in the east wing was installed in 2009. It is due for service every May.",
@@ -77,6 +82,90 @@ async def test_both_engines_take_part_and_say_why() -> None:
         assert chosen[1].model_dump(mode="json")["decision"]["n_samples"] == 3
     stats = queries._selector.stats  # type: ignore[attr-defined]  # ours
     assert (stats.calls, stats.cloud_calls, stats.samples) == (4, 2, 12)
+
+
+CORPUS = Path(__file__).parents[2] / "examples" / "corpus"
+FILES = [
+    "about_alderbrook.md",
+    "brine_bath.txt",
+    "cellars.md",
+    "delivery_round.md",
+    "first_aid.txt",
+    "vats.md",
+]
+ROUTES = {
+    "When is the brine boiled?": "edge",
+    "Who sharpens the knives of the vats?": "cloud",
+    "How much salt is in the brine bath?": "edge",
+    "What is the name of the robot in cellar 2?": "cloud",
+    "Who founded Alderbrook Dairy?": "cloud",
+}
+
+
+def words_of(text: str) -> list[str]:
+    return [word for word in re.findall(r"[a-z0-9]+", text.lower()) if len(word) > 3]
+
+
+class WordCounts(BaseEmbedding):
+    """Stands in for an embedding model: texts are alike that share words."""
+
+    def _get_text_embedding(self, text: str) -> list[float]:
+        counts = [0.0] * 1_024
+        for word in words_of(text):
+            counts[crc32(word.encode()) % len(counts)] += 1.0
+        return counts
+
+    def _get_query_embedding(self, query: str) -> list[float]:
+        return self._get_text_embedding(query)
+
+    async def _aget_query_embedding(self, query: str) -> list[float]:
+        return self._get_text_embedding(query)
+
+
+def read(body: dict[str, Any], i: int) -> str:
+    """Answer from the documents; without them, surely where the edge shall answer and unsurely elsewhere."""
+    asked = body["messages"][-1]["content"]
+    if "Context information" not in asked:
+        is_sure = any(question in asked and route == "edge" for question, route in ROUTES.items())
+        return "certainly" if is_sure else f"guess {i}"
+    _, context, task = re.split(r"-{9,}", asked)
+    sought = set(words_of(task.partition("Query:")[2]))
+    return max(re.split(r"(?<=\.)\s", context), key=lambda sentence: len(sought & set(words_of(sentence))))
+
+
+async def test_two_engines_over_one_index_of_real_documents() -> None:
+    pytest.importorskip("llama_index.llms.openai_like", reason="needs llama-index-llms-openai-like")
+    from tests.llamaindex_pairs import model
+
+    rows = [json.loads(line) for line in (CORPUS / "questions.jsonl").read_text("utf-8").splitlines()]
+    told = {row["question"]: row for row in rows if row["question"] in ROUTES}
+    texts = {name: (CORPUS / "documents" / name).read_text("utf-8") for name in FILES}
+    documents = [Document(text=text, metadata={"file": name}) for name, text in texts.items()]
+    index = VectorStoreIndex.from_documents(documents, embed_model=WordCounts())
+    with OpenAIServer(read) as edge, OpenAIServer(read) as cloud:
+        servers = {"edge": edge, "cloud": cloud}
+        llms = {side: model(f"{side}-model", server.url) for side, server in servers.items()}
+        tools = [
+            QueryEngineTool.from_defaults(index.as_query_engine(llm=llm, similarity_top_k=2), name=side)
+            for side, llm in llms.items()
+        ]
+        selector = ConfRouteSelector(router=EntropyRouter(n_samples=3, probe="brief"), edge=llms["edge"])
+        queries = RouterQueryEngine(selector, tools, llms["cloud"])
+        for question, route in ROUTES.items():
+            for response in (queries.query(question), await queries.aquery(question)):
+                assert any(answer in str(response) for answer in told[question]["answers"]), str(response)
+                sources = [node.metadata["file"] for node in response.source_nodes]
+                assert set(told[question]["sources"]) <= set(sources)
+                chosen = (response.metadata or {})["selector_result"]
+                assert (chosen.decision.route, chosen.decision.method) == (route, "entropy")
+                assert tools[chosen.ind].metadata.name == route
+                assert chosen.reason == f"{chosen.decision.reason} → {route}"
+                assert ("the edge is sure" if route == "edge" else "the edge is unsure") in chosen.reason
+    asked = [(body.get("n"), body["messages"][-1]["content"]) for body in edge.requests]
+    assert sum(n == 3 and "Context information" not in text for n, text in asked) == 2 * 5
+    assert len(asked) - 2 * 5 == 2 * 2
+    assert len(cloud.requests) == 2 * 3
+    assert (selector.stats.calls, selector.stats.cloud_calls) == (10, 6)
 
 
 async def test_tools_are_chosen_by_name() -> None:

@@ -1,6 +1,7 @@
 """What LlamaIndex asks of an LLM beyond answering: metadata, callbacks, formatting, tools, structure."""
 
 import asyncio
+import copy
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +13,7 @@ from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.llms import MockLLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.prompts import PromptTemplate
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from confroute import EntropyRouter
 from confroute.decision import Router
@@ -89,6 +90,49 @@ def test_the_callback_manager_of_settings_reaches_both_models() -> None:
         assert own.models == ["edge-model"]
     finally:
         Settings._llm, Settings._callback_manager = before
+
+
+def test_the_models_stay_as_their_owner_made_them() -> None:
+    edge, cloud = ScriptedLLM(model="edge-model"), ScriptedLLM(model="cloud-model")
+    first, second, late = Calls(), Calls(), Calls()
+    pairs = [
+        ConfRouteLLM(
+            edge=edge,
+            cloud=cloud,
+            router=ScriptedRouter("edge"),
+            callback_manager=CallbackManager([calls]),
+        )
+        for calls in (first, second)
+    ]
+    pairs[0].callback_manager.add_handler(late)
+    assert edge.callback_manager.handlers == []
+    for llm in pairs:
+        llm.chat(HI)
+    edge.chat(HI)
+    assert [calls.models for calls in (first, second, late)] == [["edge-model"]] * 3
+
+
+def test_handlers_that_change_make_no_new_copies() -> None:
+    llm = pair(EntropyRouter(n_samples=2), edge=["a"])
+    llm.edge.callback_manager = CallbackManager([Calls()])
+    for _ in range(3):
+        llm.callback_manager.add_handler(Calls())
+        llm.chat(HI)
+    assert len(llm._copies._copies) <= 3
+
+
+def test_a_deep_copy_shares_models_and_accounts() -> None:
+    llm = pair(ScriptedRouter("edge"))
+    copied = copy.deepcopy(llm)
+    copied.chat(HI)
+    assert llm.stats.calls == 1
+    assert copied.edge is llm.edge
+
+
+def test_another_model_needs_another_pair() -> None:
+    llm = pair(ScriptedRouter("edge"))
+    with pytest.raises(ValidationError, match="frozen"):
+        llm.edge = ScriptedLLM(model="other")
 
 
 def test_tokens_are_counted_once() -> None:
@@ -193,9 +237,18 @@ def test_every_model_gets_a_history_of_its_own() -> None:
         assert len(messages) == 2
 
 
-def test_tools_need_two_models_that_can_call_them() -> None:
-    llm = ConfRouteLLM(edge=MockLLM(), cloud=ScriptedLLM(model="m"), router=ScriptedRouter("edge"))
-    with pytest.raises(ConfigurationError, match="MockLLM cannot call tools"):
+def test_tools_go_to_the_model_that_can_call_them() -> None:
+    router = ScriptedRouter("edge")
+    llm = ConfRouteLLM(edge=MockLLM(), cloud=ScriptedLLM(model="m"), router=router)
+    decision = decision_of([llm.chat_with_tools([add], "hi")])
+    assert (decision.route, decision.method) == ("cloud", "capability")
+    assert decision.reason == "MockLLM cannot call tools, so the cloud answers"
+    assert router.requests == []
+
+
+def test_tools_need_a_model_that_can_call_them() -> None:
+    llm = ConfRouteLLM(edge=MockLLM(), cloud=MockLLM(), router=ScriptedRouter("edge"))
+    with pytest.raises(ConfigurationError, match="neither model can serve the request: MockLLM cannot call"):
         llm.chat_with_tools([add], "hi")
     with pytest.raises(ConfigurationError, match="prepared by the model that answers"):
         llm._prepare_chat_with_tools([add])

@@ -98,8 +98,8 @@ def calibrate(
     cloud = cloud_usd if cloud_usd is not None else table.cloud_usd
     if options["usd_per_1000"] is not None and (edge is None or cloud is None):
         raise click.UsageError(
-            "--usd-per-1000 needs what an answer of each model costs: give --edge-usd and --cloud-usd, or full "
-            f"columns 'edge_usd' and 'cloud_usd' in {data.name}"
+            "--usd-per-1000 needs what an answer of each model costs: give --edge-usd and --cloud-usd, or "
+            f"full columns 'edge_usd' and 'cloud_usd' in {data.name}"
         )
     n = len(table.scores)
     both = table.edge_quality is not None and table.cloud_quality is not None

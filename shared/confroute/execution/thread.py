@@ -22,16 +22,17 @@ def is_pinned(stamps: Iterable[Stamp]) -> bool:
 
 
 def sticky_decision(turns: Sequence[tuple[Role, Stamp]]) -> RouteDecision | None:
-    """Return the decision that a tool loop goes on with: that of the latest stamped answer.
+    """Return the decision that a turn goes on with: that of its latest stamped answer.
+
+    A turn lasts from what a human said to what a human says next: it is a tool loop, an answer that is to be
+    put into another form, or what another agent was handed.
 
     Args:
         turns: Role and stamp of every message, oldest first.
 
     Returns:
-        None unless the last message is a tool's.
+        None where a human has spoken last.
     """
-    if not turns or turns[-1][0] != "tool":
-        return None
     for role, stamp in reversed(turns):
         if role == "user":
             return None
