@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,11 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_openai.chat_models.base import BaseChatOpenAI
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 import confroute
 from confroute import EntropyRouter, RouteDecision
+from confroute.execution.accounts import SpendCap
 from confroute.execution.log import DecisionLog
+from confroute.prices import register_price
 from confroute.testing import ScriptedRouter
 from langchain_confroute import ChatConfRoute
 from tests.openai_server import OpenAIServer
@@ -32,14 +35,28 @@ def servers() -> Iterator[tuple[OpenAIServer, OpenAIServer]]:
         yield edge, cloud
 
 
-def client(server: OpenAIServer) -> BaseChatOpenAI:
+def client(server: OpenAIServer, url: str | None = None) -> BaseChatOpenAI:
     return BaseChatOpenAI(
-        model=server.model, base_url=server.url, api_key=SecretStr("none"), max_retries=0, max_tokens=9
+        model=server.model, base_url=url or server.url, api_key=SecretStr("none"), max_retries=0, max_tokens=9
     )
 
 
 def decision_of(message: AIMessage) -> RouteDecision:
     return RouteDecision.model_validate(message.response_metadata["confroute"])
+
+
+class Answer(BaseModel):
+    """An answer."""
+
+    text: str
+
+
+@pytest.fixture(scope="module")
+def nobody() -> str:
+    """The URL of a port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}/v1"
 
 
 _RUNNER = asyncio.Runner()
@@ -51,7 +68,9 @@ def run(coroutine: Any) -> Any:
 
 
 WAYS_TO_PIN = ["control", "config", "thread"]
-PATHS = ["invoke", "ainvoke", "stream", "astream", "batch", "generate"]
+PATHS = ["invoke", "ainvoke", "stream", "astream", "batch", "generate", "v3", "structured"]
+FAULTS = [None, "401", "429", "500", "malformed", "empty", "cut", "400", "timeout", "refused"]
+LATE = 0.05  # seconds until the edge is given up
 
 
 @settings(max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck))
@@ -59,12 +78,13 @@ PATHS = ["invoke", "ainvoke", "stream", "astream", "batch", "generate"]
     text=st.text(min_size=1, max_size=40),
     pin=st.sampled_from(WAYS_TO_PIN),
     path=st.sampled_from(PATHS),
-    fault=st.sampled_from([None, "401", "429", "500", "malformed", "empty", "cut", "400"]),
+    fault=st.sampled_from(FAULTS),
     router=st.sampled_from(["entropy", "edge", "cloud"]),
     force=st.booleans(),
 )
 def test_private_requests_never_reach_the_cloud(
     servers: tuple[OpenAIServer, OpenAIServer],
+    nobody: str,
     text: str,
     pin: str,
     path: str,
@@ -73,10 +93,15 @@ def test_private_requests_never_reach_the_cloud(
     force: bool,
 ) -> None:
     edge, cloud = servers
-    edge.fault = fault
+    edge.fault, edge.hang_seconds = fault, 1.2 * LATE
     cloud.requests.clear()
     chosen = EntropyRouter(n_samples=2) if router == "entropy" else ScriptedRouter(router)
-    llm = ChatConfRoute(edge=client(edge), cloud=client(cloud), router=chosen)
+    llm = ChatConfRoute(
+        edge=client(edge, nobody if fault == "refused" else edge.url),
+        cloud=client(cloud),
+        router=chosen,
+        edge_timeout=LATE if fault == "timeout" else None,
+    )
     messages: list[Any] = [HumanMessage(text)]
     if pin == "thread":
         pinned = RouteDecision(route="edge", method="private", reason="x", private=True)
@@ -94,7 +119,7 @@ def test_private_requests_never_reach_the_cloud(
         try:
             ask(llm, path, messages, {"configurable": configurable})
         except Exception:
-            assert fault is not None
+            assert fault is not None or path == "structured"  # an echo is no object
         finally:
             edge.fault = None
     assert cloud.requests == []
@@ -103,6 +128,14 @@ def test_private_requests_never_reach_the_cloud(
 def ask(llm: ChatConfRoute, path: str, messages: list[Any], config: Any) -> Any:
     if path == "generate":
         return llm.generate([messages])
+    if path == "structured":
+        return llm.with_structured_output(Answer, method="json_mode").invoke(messages, config)
+    if path == "v3":
+
+        async def events() -> list[Any]:
+            return [event async for event in await llm.astream_events(messages, config, version="v3")]
+
+        return run(events())
     if path == "batch":
         return llm.batch([messages], config)
     if path == "ainvoke":
@@ -197,3 +230,19 @@ def test_a_stream_made_within_a_private_block_stays_private(
     assert list(chunks)
     assert run(read())
     assert cloud.requests == []
+
+
+async def test_fifty_concurrent_calls_do_not_overrun_a_cap(
+    servers: tuple[OpenAIServer, OpenAIServer],
+) -> None:
+    edge, cloud = servers
+    register_price("cloud", usd_per_million_input=1e6, usd_per_million_output=1e6)
+    cap = SpendCap(300.0)
+    llm = ChatConfRoute(edge=client(edge), cloud=client(cloud), router=ScriptedRouter("cloud"), cap=cap)
+    cloud.requests.clear()
+    decisions = [decision_of(m) for m in await asyncio.gather(*(llm.ainvoke(f"{i}") for i in range(50)))]
+    by_cloud = [d for d in decisions if d.route == "cloud"]
+    assert 0 < len(by_cloud) == len(cloud.requests) < 50
+    assert {d.method for d in decisions if d.route == "edge"} == {"budget"}
+    assert llm.stats.usd == pytest.approx(300.0 - cap.left) == len(by_cloud) * (7 + 3)
+    assert cap.left >= 0

@@ -1,17 +1,15 @@
-"""`ConfRouteSelector` in a `RouterQueryEngine` over one index; and the examples of the docstrings."""
+"""`ConfRouteSelector` in a `RouterQueryEngine` over one index."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
-import types
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import pytest
-from llama_index.core import Document, Settings, SummaryIndex, VectorStoreIndex
+from llama_index.core import Document, SummaryIndex, VectorStoreIndex
 from llama_index.core.base.base_selector import SelectorResult
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.query_engine import RouterQueryEngine
@@ -21,7 +19,7 @@ import confroute
 from confroute import EntropyRouter
 from confroute.errors import ConfigurationError
 from confroute.testing import ScriptedRouter
-from llamaindex_confroute import ConfRouteLLM, ConfRouteSelector
+from llamaindex_confroute import ConfRouteSelector
 from tests.llamaindex_doubles import ScriptedLLM
 from tests.openai_server import OpenAIServer
 
@@ -219,19 +217,3 @@ def test_a_selector_has_no_prompts() -> None:
     selector = ConfRouteSelector(router=ScriptedRouter("edge"))
     assert selector.get_prompts() == {}
     selector.update_prompts({})
-
-
-@pytest.mark.parametrize("face", [ConfRouteLLM, ConfRouteSelector])
-def test_the_docstrings_example_runs(
-    face: type, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    module: Any = types.ModuleType("llama_index.llms.ollama")
-    module.Ollama = lambda model: ScriptedLLM(model=model, answers=["In May, by Fontane."])
-    monkeypatch.setitem(sys.modules, "llama_index.llms.ollama", module)
-    monkeypatch.setattr(Settings, "_llm", None)
-    found = re.search(r"```python\n(.*?)```", face.__doc__ or "", re.DOTALL)
-    assert found is not None
-    lines = [line[8:] for line in found[1].splitlines()]
-    assert sum(bool(line.strip()) for line in lines) <= 10
-    exec("\n".join(lines), {})
-    assert "5 edge answers with one meaning" in capsys.readouterr().out
