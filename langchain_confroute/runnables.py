@@ -20,6 +20,7 @@ from confroute.execution.accounts import SpendCap, Stats
 from confroute.execution.control import Controls, current_controls
 from confroute.execution.execution import Execution, OnError
 from confroute.execution.log import DecisionLog
+from confroute.execution.side import Side
 from confroute.execution.turn import Deciding, Turn, averdict, verdict
 from confroute.execution.turn import checked_router as checked_router  # for the other faces of this package
 from langchain_confroute._messages import to_request, to_sample
@@ -222,8 +223,8 @@ class RunnableRouteDecision(Runnable[Any, RouteDecision]):
         return Deciding(self.router, lambda: self._sampler(messages, config))
 
     def _steps(self, messages: list[BaseMessage], config: RunnableConfig) -> Turn:
-        edge = side_of(self.edge if self.edge is not None else self)
-        execution = Execution(edge, side_of(self), on_error="raise")
+        edge = Side("edge") if self.edge is None else side_of(self.edge)
+        execution = Execution(edge, Side("cloud"), on_error="raise")
         return execution.turn(
             to_request(messages), controls=controls_of(config), sticky=sticky_decision(messages), drafts=False
         )

@@ -15,7 +15,7 @@ from confroute.decision import Message, RouteRequest
 from confroute.execution.limits import prompt_size, tool_name
 from llamaindex_confroute._messages import (
     append,
-    images_in,
+    media_blocks,
     sticky_in,
     to_request,
     without_stamps,
@@ -138,7 +138,7 @@ def _call(
         sticky=sticky_in(messages, request),
         size=prompt_size(
             (message.text for message in request.messages),
-            images=sum(images_in(message) for message in messages),
+            images=sum(media_blocks(message) for message in messages),
             extras=[*sent_along, *(description for _, description in told)],
         ),
     )

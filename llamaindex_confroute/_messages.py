@@ -6,13 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from llama_index.core.base.llms.types import (
+    AudioBlock,
     ChatMessage,
     ChatResponse,
     CompletionResponse,
+    DocumentBlock,
     ImageBlock,
     MessageRole,
     TextBlock,
     ThinkingBlock,
+    VideoBlock,
 )
 from pydantic import BaseModel
 
@@ -31,6 +34,7 @@ _ROLES: Mapping[MessageRole, Role] = {
     MessageRole.TOOL: "tool",
     MessageRole.FUNCTION: "tool",
 }
+_MEDIA = {AudioBlock: "audio", VideoBlock: "video", DocumentBlock: "pdf"}
 _REACT_THOUGHT = "Thought:"
 _REACT_TURNS = (
     "Observation:",
@@ -58,7 +62,8 @@ def to_messages(messages: Sequence[ChatMessage]) -> list[Message]:
         role = _ROLES.get(message.role, "user")
         if role == "user" and told and _is_react_turn(text, told[-1]):
             role = "tool"
-        told.append(Message(role, text, images_in(message) > 0))
+        media = frozenset(kind for block, kind in _MEDIA.items() if _holds(message, block))
+        told.append(Message(role, text, _holds(message, ImageBlock), media))
     return told
 
 
@@ -70,9 +75,13 @@ def _is_react_turn(text: str, before: Message) -> bool:
     return in_loop or is_told_off or before.role == "tool"
 
 
-def images_in(message: ChatMessage) -> int:
-    """Return how many images a message carries."""
-    return sum(isinstance(block, ImageBlock) for block in message.blocks)
+def media_blocks(message: ChatMessage) -> int:
+    """Return how many blocks of a message are images, sound, films or files."""
+    return sum(isinstance(block, (ImageBlock, *_MEDIA)) for block in message.blocks)
+
+
+def _holds(message: ChatMessage, block: type) -> bool:
+    return any(isinstance(one, block) for one in message.blocks)
 
 
 def stamp_of(carrier: ChatMessage | Reply) -> Stamp:

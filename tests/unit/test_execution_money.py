@@ -21,6 +21,7 @@ from confroute.execution.sampling import share_usage
 from confroute.execution.side import Side
 from confroute.execution.turn import Answer, Deciding, drive
 from confroute.testing import ScriptedRouter, ScriptedSampler
+from confroute.uncertainty import LLMEquivalence
 
 QUESTION = RouteRequest.from_text("q")
 IMAGE = RouteRequest((Message("user", "what is this", has_images=True),))
@@ -145,6 +146,26 @@ def test_a_draft_is_paid_once() -> None:
     step.receipt.done(None)
     assert cap.left == pytest.approx(0.7)
     assert execution.stats.usd == pytest.approx(0.3)
+
+
+def test_a_judge_of_meaning_is_part_of_what_deciding_costs() -> None:
+    cap = SpendCap(2.0)
+    execution = Execution(side("edge", (0.0, 0.01)), side("cloud", (0.0, 0.01)), cap=cap)
+    judge = Paid(["contradiction"])
+    router = entropy(equivalence=LLMEquivalence(judge))
+    decision = run(execution, router, Paid(["a", "b", "c", "d"]), usd=0.05)
+    assert (decision.route, decision.n_samples, len(judge.draws)) == ("cloud", 4, 6)
+    assert decision.usage.usd == pytest.approx(0.4 + 0.6)
+    assert cap.left == pytest.approx(2.0 - 1.0 - 0.05)
+    assert execution.stats.usd == pytest.approx(1.05)
+
+
+def test_each_decision_has_its_own_judges_bill() -> None:
+    judge = Paid(["contradiction"])
+    router = entropy(equivalence=LLMEquivalence(judge))
+    with ThreadPoolExecutor(8) as pool:
+        decided = list(pool.map(lambda _: router.decide(QUESTION, Paid(["a", "b", "c", "d"])), range(40)))
+    assert {round(d.decision.usage.usd or 0.0, 6) for d in decided} == {1.0}
 
 
 # An edge that costs money

@@ -238,3 +238,11 @@ async def test_a_private_prediction_never_leaves(naming: Pair, fault: str, how: 
     with pytest.raises(Exception), confroute.control(private=True):  # noqa: B017,PT011 - whatever the edge raised
         await said(naming.llm(ScriptedRouter("cloud")), how)
     assert naming.servers["cloud"].requests == []
+
+
+@BY_EVERY_PREDICTION
+async def test_an_answer_that_is_no_object_is_a_failure(naming: Pair, how: str) -> None:
+    naming.servers["edge"].answer = lambda body, i: "It is Lyon."
+    llm = naming.llm(ScriptedRouter("edge"))
+    assert (await said(llm, how))[-1] == City(name="cloud")
+    assert (naming.asked(), llm.stats.fallbacks) == ((1, 1), 1)

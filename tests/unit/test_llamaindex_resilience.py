@@ -153,6 +153,18 @@ async def test_the_breaker_lets_one_call_try_and_closes_when_it_answers(pair: Pa
     assert await texts(llm, path, 2) == ["the cloud says hello"] * 2
 
 
+@pytest.mark.parametrize("path", ["achat", "astream_complete"])
+async def test_of_many_calls_after_the_wait_one_tries(pair: Pair, path: str) -> None:
+    pair.break_("cloud", "500")
+    llm = pair.llm(ScriptedRouter("cloud"), breaker_server_errors=1, breaker_reset_after=0.4)
+    await replied(llm, path)
+    pair.servers["cloud"].fault = None
+    await asyncio.sleep(0.45)
+    replies = await asyncio.gather(*(replied(llm, path) for _ in range(20)))
+    assert [text for text, _ in replies].count("the cloud says hello") == 1
+    assert await texts(llm, path, 1) == ["the cloud says hello"]
+
+
 async def test_a_router_that_samples_nothing_is_asked_though_the_edge_is_down(pair: Pair) -> None:
     pair.break_("edge", "timeout")
     llm = pair.llm(ScriptedRouter("edge"), on_error="raise")

@@ -31,6 +31,8 @@ from confroute.execution.turn import Answer, Ask, Turn
 
 logger = logging.getLogger(__name__)
 
+_NOTHING = Usage.none_spent()
+
 OnError = Literal["cloud", "edge", "raise"]
 
 
@@ -209,6 +211,9 @@ class Execution:
             return _with_samples(Decided(self._without_router(call.request, error)), guard)
         if decided is None:
             raise ConfigurationError("the router returned nothing: expected a Decided from decide()")
+        spent = decided.decision.usage + ((decided.draft.usage or Usage()) if decided.draft else _NOTHING)
+        if spent.usd is not None and guard.usage.usd is not None:
+            call.purse.settle(0.0, max(0.0, spent.usd - guard.usage.usd))  # what a judge of meaning has cost
         return decided
 
     def _carried_out(self, call: Call, decided: Decided, *, beyond_budget: bool = False) -> Turn:

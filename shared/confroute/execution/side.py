@@ -64,11 +64,11 @@ class Side:
 
     def priced(self, usage: Usage | None) -> Usage | None:
         """Return a usage with its money, where that is not in it and the price is known."""
-        if usage is None or usage.usd is not None or self.price is None:
+        if self.price is None or (usage is not None and usage.usd is not None):
             return usage
         if not any(self.price):
-            return usage.model_copy(update={"usd": 0.0})
-        if usage.input_tokens is None or usage.output_tokens is None:
+            return (usage or Usage()).model_copy(update={"usd": 0.0})
+        if usage is None or usage.input_tokens is None or usage.output_tokens is None:
             return usage
         usd = usage.input_tokens * self.price[0] + usage.output_tokens * self.price[1]
         return usage.model_copy(update={"usd": usd})

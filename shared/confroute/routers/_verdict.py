@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from confroute.decision import (
@@ -17,10 +17,12 @@ from confroute.decision import (
     RouterInfo,
     Sample,
     Sampler,
+    Usage,
     clip_score,
     total_usage,
 )
 from confroute.errors import ConfigurationError, SamplingError
+from confroute.uncertainty.llm import judges_bill
 
 Step = TypeVar("Step")
 Answer = TypeVar("Answer")
@@ -102,10 +104,12 @@ class SamplingRouter(ABC):
             SamplingError: If the edge's samples do not tell what is needed; the message says what is missing.
         """
         handle = need_sampler(self, sampler)
-        return drive(
-            self.draws(request),
-            lambda draw: draw.received(handle.sample(request, draw.n, **draw.settings())),
-        )
+        with judges_bill() as bill:
+            decided = drive(
+                self.draws(request),
+                lambda draw: draw.received(handle.sample(request, draw.n, **draw.settings())),
+            )
+        return _billed(decided, bill)
 
     async def adecide(self, request: RouteRequest, sampler: Sampler | None = None) -> Decided:
         """Ask the edge and decide; see `decide`."""
@@ -114,7 +118,17 @@ class SamplingRouter(ABC):
         async def act(draw: Draw) -> list[Sample]:
             return draw.received(await handle.asample(request, draw.n, **draw.settings()))
 
-        return await adrive(self.draws(request), act)
+        with judges_bill() as bill:
+            decided = await adrive(self.draws(request), act)
+        return _billed(decided, bill)
+
+
+def _billed(decided: Decided, bill: list[Usage | None]) -> Decided:
+    """Add what judges of equivalence have used to what deciding has spent."""
+    if not bill:
+        return decided
+    usage = decided.decision.usage + total_usage(bill)
+    return replace(decided, decision=decided.decision.model_copy(update={"usage": usage}))
 
 
 def drive(steps: Generator[Step, Answer, Decided], act: Callable[[Step], Answer]) -> Decided:

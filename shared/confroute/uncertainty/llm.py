@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
-from confroute.decision import RouteRequest
+from confroute.decision import RouteRequest, Sample, Usage
 from confroute.errors import ConfigurationError
 from confroute.models import Model
 from confroute.uncertainty.equivalence import FloatArray, Pair
@@ -54,11 +56,33 @@ class LLMEquivalence:
         if not pairs:
             return np.zeros(0)
         with ThreadPoolExecutor(min(self.max_concurrency, len(pairs))) as pool:
-            return np.array(list(pool.map(self._judge, pairs)), dtype=np.float64)
+            replies = list(pool.map(self._judge, pairs))
+        bill = _bill.get()
+        if bill is not None:
+            bill += [reply.usage for reply in replies]
+        return np.array([_entails(reply.text) for reply in replies], dtype=np.float64)
 
-    def _judge(self, pair: Pair) -> float:
+    def _judge(self, pair: Pair) -> Sample:
         question, a, b = pair
         request = RouteRequest.from_text(_PROMPT.format(question=question, a=a, b=b))
         (reply,) = self.model.sample(request, 1, temperature=0.0, max_tokens=8)
-        verdict = _VERDICT.search(reply.text)
-        return float(verdict is not None and verdict[0].casefold() == "entail")
+        return reply
+
+
+def _entails(reply: str) -> bool:
+    verdict = _VERDICT.search(reply)
+    return verdict is not None and verdict[0].casefold() == "entail"
+
+
+_bill: ContextVar[list[Usage | None] | None] = ContextVar("confroute_judges_bill", default=None)
+
+
+@contextmanager
+def judges_bill() -> Iterator[list[Usage | None]]:
+    """Collect what language models that judge within a block use, a usage a call."""
+    bill: list[Usage | None] = []
+    token = _bill.set(bill)
+    try:
+        yield bill
+    finally:
+        _bill.reset(token)
