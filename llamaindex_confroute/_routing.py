@@ -22,6 +22,7 @@ from confroute.execution.limits import PromptSize
 from confroute.execution.streams import aopened, nothing, opened
 from confroute.execution.turn import Answer, Deciding, Turn, adrive, drive
 from llamaindex_confroute._messages import as_chunk, says_something, stamp, stamped
+from llamaindex_confroute._metering import Meter, heard
 from llamaindex_confroute._sampling import Arguments, Copies, LlamaIndexSampler
 from llamaindex_confroute._sides import priced, usage_of
 from llamaindex_confroute._turns import TurnMemory
@@ -79,14 +80,16 @@ class Routing:
         if self.limiter is not None:
             self.limiter.acquire()
 
-        def reply(step: Answer) -> tuple[Answer, Any]:
+        def reply(step: Answer) -> tuple[Answer, Meter, Any]:
+            meter = Meter()
             if step.draft is not None:
-                return step, stamped(step.draft.raw, step.decision)
-            return step, stamped(self._ask(step, call, ""), step.decision)
+                return step, meter, stamped(step.draft.raw, step.decision)
+            with meter.listening():
+                return step, meter, stamped(self._ask(step, call, ""), step.decision)
 
-        step, answered = drive(self._turn(call), self._deciding(call).ask, reply)
+        step, meter, answered = drive(self._turn(call), self._deciding(call).ask, reply)
         self._tell(step, call)
-        self._settle(step, usage_of(answered))
+        self._settle(step, usage_of(answered) or meter.usage)
         return answered
 
     async def aanswer(self, call: Call) -> Any:
@@ -94,14 +97,16 @@ class Routing:
         if self.limiter is not None:
             await self.limiter.async_acquire()
 
-        async def reply(step: Answer) -> tuple[Answer, Any]:
+        async def reply(step: Answer) -> tuple[Answer, Meter, Any]:
+            meter = Meter()
             if step.draft is not None:
-                return step, stamped(step.draft.raw, step.decision)
-            return step, stamped(await self._ask(step, call, "a"), step.decision)
+                return step, meter, stamped(step.draft.raw, step.decision)
+            with meter.listening():
+                return step, meter, stamped(await self._ask(step, call, "a"), step.decision)
 
-        step, answered = await adrive(self._turn(call), self._deciding(call).aask, reply)
+        step, meter, answered = await adrive(self._turn(call), self._deciding(call).aask, reply)
         self._tell(step, call)
-        self._settle(step, usage_of(answered))
+        self._settle(step, usage_of(answered) or meter.usage)
         return answered
 
     def stream(self, call: Call) -> Generator[Any, None, None]:
@@ -109,28 +114,31 @@ class Routing:
         if self.limiter is not None:
             self.limiter.acquire()
 
-        def reply(step: Answer) -> tuple[Answer, list[Any], Iterator[Any]]:
+        def reply(step: Answer) -> tuple[Answer, Meter, list[Any], Iterator[Any]]:
+            meter = Meter()
             if step.draft is not None:
-                return step, [as_chunk(step.draft.raw)], iter(())
-            return step, *opened(self._ask(step, call, "stream_"), says_something)
+                return step, meter, [as_chunk(step.draft.raw)], iter(())
+            return step, meter, *opened(meter.over(self._ask(step, call, "stream_")), says_something)
 
-        step, opening, rest = drive(self._turn(call), self._deciding(call).ask, reply)
+        step, meter, opening, rest = drive(self._turn(call), self._deciding(call).ask, reply)
         self._tell(step, call)
-        return _unless_forgotten(self._flow(step, opening, rest), step)
+        return _unless_forgotten(self._flow(step, meter, opening, rest), step)
 
     async def astream(self, call: Call) -> AsyncGenerator[Any, None]:
         """Answer with one model, chunk by chunk; it is chosen, and has said something, on return."""
         if self.limiter is not None:
             await self.limiter.async_acquire()
 
-        async def reply(step: Answer) -> tuple[Answer, list[Any], AsyncIterator[Any]]:
+        async def reply(step: Answer) -> tuple[Answer, Meter, list[Any], AsyncIterator[Any]]:
+            meter = Meter()
             if step.draft is not None:
-                return step, [as_chunk(step.draft.raw)], nothing()
-            return step, *await aopened(await self._ask(step, call, "astream_"), says_something)
+                return step, meter, [as_chunk(step.draft.raw)], nothing()
+            chunks = meter.aover(await self._ask(step, call, "astream_"))
+            return step, meter, *await aopened(chunks, says_something)
 
-        step, opening, rest = await adrive(self._turn(call), self._deciding(call).aask, reply)
+        step, meter, opening, rest = await adrive(self._turn(call), self._deciding(call).aask, reply)
         self._tell(step, call)
-        return _unless_forgotten(self._aflow(step, opening, rest), step)
+        return _unless_forgotten(self._aflow(step, meter, opening, rest), step)
 
     def model(self, decision: RouteDecision) -> LLM:
         """Return the model that a decision lets answer."""
@@ -138,6 +146,8 @@ class Routing:
 
     def _ask(self, step: Answer, call: Call, prefix: str) -> Any:
         model = self.model(step.decision)
+        if call.sampled is not None:  # a structured prediction
+            model = self.copies.of(model, heard(model))
         return getattr(model, f"{prefix}{call.method}")(**call.arguments(model, ()))
 
     def _turn(self, call: Call) -> Turn:
@@ -165,17 +175,19 @@ class Routing:
     def _settle(self, step: Answer, usage: Usage | None) -> None:
         step.receipt.done(priced(usage, self.model(step.decision)))
 
-    def _flow(self, step: Answer, opening: list[Any], rest: Iterator[Any]) -> Generator[Any, None, None]:
+    def _flow(
+        self, step: Answer, meter: Meter, opening: list[Any], rest: Iterator[Any]
+    ) -> Generator[Any, None, None]:
         usage: Usage | None = None
         try:
             for chunk in itertools.chain(opening, rest):
                 usage = usage_of(chunk) or usage
                 yield stamp(chunk, step.decision)
         finally:
-            self._settle(step, usage)
+            self._settle(step, usage or meter.usage)
 
     async def _aflow(
-        self, step: Answer, opening: list[Any], rest: AsyncIterator[Any]
+        self, step: Answer, meter: Meter, opening: list[Any], rest: AsyncIterator[Any]
     ) -> AsyncGenerator[Any, None]:
         usage: Usage | None = None
         try:
@@ -186,7 +198,7 @@ class Routing:
                 usage = usage_of(chunk) or usage
                 yield stamp(chunk, step.decision)
         finally:
-            self._settle(step, usage)
+            self._settle(step, usage or meter.usage)
 
 
 def _unless_forgotten(chunks: Stream, step: Answer) -> Stream:

@@ -296,6 +296,19 @@ async def test_structured_prediction_is_routed(how: str, route: Any, events: Eve
     (event,) = events.named("RouteDecisionEvent")
     assert event.decision.route == route
     assert llm.stats.calls == 1
+    assert (llm.stats.input_tokens, llm.stats.output_tokens) == (3, 0)  # a tool call has no words
+
+
+async def test_concurrent_predictions_are_not_mixed_up() -> None:
+    def city(messages: Any) -> Any:
+        return tool_call("City", name=f"{messages[-1].content}")
+
+    llm = pair(ScriptedRouter(lambda r: "cloud" if "3" in r.query else "edge"), edge=[city], cloud=[city])
+    prompt = PromptTemplate("{n}")
+    found = await asyncio.gather(*(llm.astructured_predict(City, prompt, n=str(i)) for i in range(50)))
+    assert [one.name for one in found] == [str(i) for i in range(50)]
+    assert (llm.stats.calls, llm.stats.input_tokens) == (50, 50 * 3)
+    assert len(llm._copies._copies) <= 2
 
 
 def test_structured_prediction_falls_back_and_samples_the_question() -> None:
