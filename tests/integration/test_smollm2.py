@@ -49,10 +49,8 @@ def test_samples_carry_logprobs_and_usage(samples: Any) -> None:
         assert sample.logprob < 0
         assert sample.usage.usd == 0
         assert sample.model == NAME
-    first, *others = (sample.usage for sample in samples)
-    assert first.input_tokens > 0
-    assert first.output_tokens == sum(sample.n_tokens for sample in samples)
-    assert {(usage.input_tokens, usage.output_tokens) for usage in others} == {(0, 0)}
+        assert sample.usage.output_tokens == sample.n_tokens
+    assert sum(sample.usage.input_tokens for sample in samples) > 0
 
 
 def test_seeds_repeat_a_draw(edge: Any, samples: Any) -> None:
