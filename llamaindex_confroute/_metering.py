@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -37,22 +37,24 @@ class Meter:
         finally:
             _current.reset(token)
 
-    def over(self, chunks: Iterator[Any]) -> Iterator[Any]:
+    def over(self, chunks: Iterable[Any]) -> Iterator[Any]:
         """Listen while a stream is read."""
+        stream = iter(chunks)
         while True:
             with self.listening():
                 try:
-                    chunk = next(chunks)
+                    chunk = next(stream)
                 except StopIteration:
                     return
             yield chunk
 
-    async def aover(self, chunks: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async def aover(self, chunks: AsyncIterable[Any]) -> AsyncIterator[Any]:
         """Listen while a stream is read."""
+        stream = aiter(chunks)
         while True:
             with self.listening():
                 try:
-                    chunk = await anext(chunks)
+                    chunk = await anext(stream)
                 except StopAsyncIteration:
                     return
             yield chunk
