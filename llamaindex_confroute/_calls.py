@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,7 +65,8 @@ def chat(messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> Call:
             given = model._get_messages(template.prompt, **template.values)
         return {"messages": append(without_stamps(given), extra), **kwargs}
 
-    return _call("chat", arguments, messages, tools=kwargs.get("tools") or ())
+    call = _call("chat", arguments, messages, tools=kwargs.get("tools") or ())
+    return call if template is None else replace(call, asked=_asked(template.prompt, template.values))
 
 
 def complete(prompt: str, kwargs: dict[str, Any]) -> Call:
@@ -82,7 +83,12 @@ def complete(prompt: str, kwargs: dict[str, Any]) -> Call:
         return {"prompt": asked, "formatted": template is not None, **kwargs}
 
     request = RouteRequest.from_text(str(prompt))
-    return Call("complete", arguments, request)
+    return Call(
+        "complete",
+        arguments,
+        request,
+        asked=None if template is None else _asked(template.prompt, template.values),
+    )
 
 
 def chat_with_tools(
@@ -122,7 +128,13 @@ def structured(
         own = dict(llm_kwargs) if llm_kwargs is not None else None
         return {"output_cls": output_cls, "prompt": prompt, "llm_kwargs": own, **values}
 
-    return replace(sampled, method="structured_predict", arguments=arguments, sampled=sampled)
+    return replace(
+        sampled,
+        method="structured_predict",
+        arguments=arguments,
+        sampled=sampled,
+        asked=_asked(prompt, values),
+    )
 
 
 def _call(
@@ -142,6 +154,15 @@ def _call(
             extras=[*sent_along, *(description for _, description in told)],
         ),
     )
+
+
+def _asked(prompt: BasePromptTemplate, values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a human has said among a prompt's values: the query, else all but retrieved passages."""
+    chosen = getattr(prompt, "default_template", prompt)  # of a prompt that differs by kind of model
+    filled = {**chosen.kwargs, **prompt.kwargs, **values}
+    if "query_str" in filled:
+        return (str(filled["query_str"]),)
+    return tuple(str(value) for name, value in filled.items() if "context" not in name)
 
 
 def _describe(tool: Any) -> tuple[str, Any]:

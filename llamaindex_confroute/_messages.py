@@ -15,6 +15,7 @@ from llama_index.core.base.llms.types import (
     MessageRole,
     TextBlock,
     ThinkingBlock,
+    ToolCallBlock,
     VideoBlock,
 )
 from pydantic import BaseModel
@@ -181,8 +182,21 @@ def says_something(chunk: Any) -> bool:
         thinks = any(isinstance(b, ThinkingBlock) and b.content for b in chunk.message.blocks)
         return thinks or not is_empty(chunk)
     if isinstance(chunk, BaseModel):  # an object that grows from nothing
-        return any(value not in (None, "", [], {}) for value in chunk.model_dump(exclude_unset=True).values())
-    return chunk is not None and chunk != []
+        return any(value is not None for value in chunk.model_dump(exclude_unset=True).values())
+    return chunk is not None
+
+
+def texts_of(reply: Any) -> list[str]:
+    """Return what a reply, or the last chunk of a stream, says: its text, and what it hands to tools."""
+    if isinstance(reply, CompletionResponse):
+        return [reply.text]
+    if isinstance(reply, BaseModel) and not isinstance(reply, ChatResponse):
+        return [str(value) for value in reply.model_dump().values()]
+    if not isinstance(reply, ChatResponse):
+        return []
+    calls = [block.tool_kwargs for block in reply.message.blocks if isinstance(block, ToolCallBlock)]
+    handed = [call.values() if isinstance(call, dict) else [call] for call in calls]
+    return [reply.message.content or "", *(str(value) for values in handed for value in values)]
 
 
 def as_chunk(reply: Any) -> Any:

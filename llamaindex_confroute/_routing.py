@@ -17,11 +17,10 @@ from llama_index.core.llms import LLM
 from confroute.decision import RouteDecision, Router, RouteRequest, Usage
 from confroute.execution.control import current_controls
 from confroute.execution.execution import Execution
-from confroute.execution.failures import Failure
 from confroute.execution.limits import PromptSize
 from confroute.execution.streams import aopened, nothing, opened
 from confroute.execution.turn import Answer, Deciding, Turn, adrive, drive
-from llamaindex_confroute._messages import as_chunk, says_something, stamp, stamped
+from llamaindex_confroute._messages import as_chunk, says_something, stamp, stamped, texts_of
 from llamaindex_confroute._metering import Meter, heard
 from llamaindex_confroute._sampling import Arguments, Copies, LlamaIndexSampler
 from llamaindex_confroute._sides import priced, usage_of
@@ -43,6 +42,7 @@ class Call:
         sticky: The decision of this turn's earlier call, in a tool loop.
         size: How long the prompt is.
         sampled: The call that samples the edge where that is another one; a draft is then no reply.
+        asked: What of the prompt the caller has said, where a template says the rest.
     """
 
     method: str
@@ -51,6 +51,7 @@ class Call:
     sticky: RouteDecision | None = None
     size: PromptSize | None = None
     sampled: Call | None = None
+    asked: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Routing:
 
         step, meter, answered = drive(self._turn(call), self._deciding(call).ask, reply)
         self._tell(step, call)
-        self._settle(step, usage_of(answered) or meter.usage)
+        self._settle(step, usage_of(answered) or meter.usage, answered)
         return answered
 
     async def aanswer(self, call: Call) -> Any:
@@ -106,7 +107,7 @@ class Routing:
 
         step, meter, answered = await adrive(self._turn(call), self._deciding(call).aask, reply)
         self._tell(step, call)
-        self._settle(step, usage_of(answered) or meter.usage)
+        self._settle(step, usage_of(answered) or meter.usage, answered)
         return answered
 
     def stream(self, call: Call) -> Generator[Any, None, None]:
@@ -151,9 +152,9 @@ class Routing:
         return getattr(model, f"{prefix}{call.method}")(**call.arguments(model, ()))
 
     def _turn(self, call: Call) -> Turn:
-        is_pinned = call.request.private or self.turns.is_pinned(call.request)
+        is_pinned = call.request.private or self.turns.is_pinned(call.request, call.asked)
         if is_pinned or current_controls().private:
-            self.turns.pin(call.request)
+            self.turns.pin(call.request, call.asked)
         return self.execution.turn(
             replace(call.request, private=is_pinned),
             sticky=call.sticky or self.turns.recall(call.request),
@@ -172,24 +173,30 @@ class Routing:
         self.turns.remember(call.request, step.decision)
         tell(step)
 
-    def _settle(self, step: Answer, usage: Usage | None) -> None:
+    def _settle(self, step: Answer, usage: Usage | None, said: Any) -> None:
+        if step.decision.private:
+            self.turns.pin_said(texts_of(said))
         step.receipt.done(priced(usage, self.model(step.decision)))
 
     def _flow(
         self, step: Answer, meter: Meter, opening: list[Any], rest: Iterator[Any]
     ) -> Generator[Any, None, None]:
         usage: Usage | None = None
+        chunk: Any = None
+        step.receipt.read()
         try:
             for chunk in itertools.chain(opening, rest):
                 usage = usage_of(chunk) or usage
                 yield stamp(chunk, step.decision)
         finally:
-            self._settle(step, usage or meter.usage)
+            self._settle(step, usage or meter.usage, chunk)
 
     async def _aflow(
         self, step: Answer, meter: Meter, opening: list[Any], rest: AsyncIterator[Any]
     ) -> AsyncGenerator[Any, None]:
         usage: Usage | None = None
+        chunk: Any = None
+        step.receipt.read()
         try:
             for chunk in opening:
                 usage = usage_of(chunk) or usage
@@ -198,10 +205,10 @@ class Routing:
                 usage = usage_of(chunk) or usage
                 yield stamp(chunk, step.decision)
         finally:
-            self._settle(step, usage or meter.usage)
+            self._settle(step, usage or meter.usage, chunk)
 
 
 def _unless_forgotten(chunks: Stream, step: Answer) -> Stream:
     """Return a stream that is settled as if it had timed out where nobody ever reads it."""
-    weakref.finalize(chunks, step.receipt.failed, Failure.TIMEOUT).atexit = False
+    weakref.finalize(chunks, step.receipt.forgotten).atexit = False
     return chunks

@@ -18,6 +18,8 @@ from llamaindex_confroute._messages import Reply, is_empty
 from llamaindex_confroute._openai import choices_of, takes_n
 from llamaindex_confroute._sides import name_of, priced, raw_of, usage_of
 
+_MOST_COPIES = 64
+
 Arguments = Callable[[LLM, Sequence[Message]], dict[str, Any]]
 """From a model, and what a probe appends, to the arguments of its method."""
 
@@ -37,6 +39,8 @@ class Copies:
             told = {name: value for name, value in update.items() if name != "callback_manager"}
             key = (id(model), repr(sorted(told.items())))
             if key not in self._copies:
+                if len(self._copies) >= _MOST_COPIES:
+                    self._copies.pop(next(iter(self._copies)))
                 self._copies[key] = (model, model.model_copy())
             copy = self._copies[key][1]
             vars(copy).update(vars(model) | update)

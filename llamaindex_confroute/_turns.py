@@ -18,6 +18,7 @@ _PINS = 65_536
 _LEAST = 8  # characters; shorter lines, such as "thanks", stand in too many threads
 _AROUND = re.compile(r"^(?:user|human|assistant|message)\s*:\s*|</?\w+>", re.IGNORECASE)
 _CONVERSATION = "<current_conversation>"  # how LlamaIndex's agents ask for their answer as an object
+_STOP = "You have reached the maximum number of iterations"  # how they are told to come to an end
 _ASKED = re.compile(r"^\s*<user>$(.*?)^\s*</user>$", re.DOTALL | re.MULTILINE)
 _SAID = re.compile(r"<message>(.*?)</message>", re.DOTALL)
 
@@ -34,6 +35,7 @@ class TurnMemory:
     """
 
     _pins: ClassVar[OrderedDict[bytes, None]] = OrderedDict()
+    _said: ClassVar[OrderedDict[bytes, None]] = OrderedDict()
     _pinning: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self) -> None:
@@ -54,7 +56,7 @@ class TurnMemory:
             return None
         if request.messages[-1].role == "tool":
             key = _key(request.messages, questions[-1])
-        elif request.messages[-1].role == "system":  # an agent is told to come to an end
+        elif request.messages[-1].role == "system" and request.messages[-1].text.startswith(_STOP):
             key = _key(request.messages[:-1], questions[-1])
         elif questions[-1].startswith(_CONVERSATION):
             asked = _ASKED.findall(questions[-1])
@@ -64,26 +66,39 @@ class TurnMemory:
         with self._lock:
             return self._decisions.get(key)
 
-    def pin(self, request: RouteRequest) -> None:
-        """Remember that a question is private, whatever becomes of it."""
+    def pin(self, request: RouteRequest, asked: Sequence[str] | None = None) -> None:
+        """Remember that a question is private, whatever becomes of it.
+
+        Args:
+            request: The request.
+            asked: What of its prompt the caller has said, where a template says the rest.
+        """
         with self._pinning:
-            for line in _lines(_questions(request.messages)[-1:]):
+            for line in _lines(asked if asked is not None else _questions(request.messages)[-1:]):
                 _keep(self._pins, line, None, _PINS)
 
-    def is_pinned(self, request: RouteRequest) -> bool:
+    def pin_said(self, texts: Iterable[str]) -> None:
+        """Remember what a model said privately: engines and agents ask on with it, as if they were human."""
+        with self._pinning:
+            for line in _lines(texts):
+                _keep(self._said, line, None, _PINS)
+
+    def is_pinned(self, request: RouteRequest, asked: Sequence[str] | None = None) -> bool:
         """Whether a thread holds a private question, as a message or as a line of a prompt made of it.
 
-        The question at hand is none of them, nor what its own tool loop has said: it may be asked anew.
+        The question at hand is none of them, nor what its own tool loop has said: it may be asked anew. But
+        it may be what a model made of a private question.
         """
-        asked = [i for i, message in enumerate(request.messages) if message.role == "user"]
-        if not asked:
+        humans = [i for i, message in enumerate(request.messages) if message.role == "user"]
+        if not humans:
             return False
-        told = [m.text for m in request.messages[: asked[-1]] if m.role in ("user", "assistant")]
-        last = request.messages[asked[-1]].text
-        if "\n" in last.strip():
-            told.append(last)
+        told = [m.text for m in request.messages[: humans[-1]] if m.role in ("user", "assistant")]
+        at_hand = list(asked) if asked is not None else [request.messages[humans[-1]].text]
+        told += [text for text in at_hand if "\n" in text.strip()]
         with self._pinning:
-            return any(line in self._pins for line in _lines(told))
+            return any(line in self._pins for line in _lines(told)) or any(
+                line in self._said for line in _lines(at_hand)
+            )
 
 
 def _keep(kept: OrderedDict[bytes, T], key: bytes, value: T, size: int) -> None:

@@ -353,7 +353,8 @@ class ConfRouteLLM(FunctionCallingLLM):
 
     def _for(self, model: LLM) -> dict[str, Any]:
         """Return the fields that a model has from the pair; the model itself stays as its owner made it."""
-        fields = {name: getattr(self, name) for name in _OF_THE_PAIR if name in self.model_fields_set}
+        told = {name: getattr(self, name) for name in _OF_THE_PAIR if name in self.model_fields_set}
+        fields = {name: value for name, value in told.items() if value is not None}
         if self.callback_manager.handlers:
             fields["callback_manager"] = with_handlers(model.callback_manager, self.callback_manager)
         return fields

@@ -17,6 +17,7 @@ from confroute.execution.failures import (
     is_control_flow,
 )
 from confroute.execution.limits import prompt_size
+from confroute.execution.sampling import drawn_in_vain
 
 
 class SampleGuard:
@@ -64,7 +65,10 @@ class SampleGuard:
         except Exception as error:
             self._unanswered -= 1
             failure = Failure.OTHER if is_control_flow(error) else failure_of(error)
-            self._purse.settle(most, None if failure is Failure.TIMEOUT else 0.0)
+            used = self._count(drawn_in_vain(error))
+            self._purse.settle(most, None if failure is Failure.TIMEOUT else used.usd)
+            if failure is Failure.TIMEOUT:
+                self.usage += Usage()  # nobody knows
             if is_control_flow(error):
                 self.breaker.abandoned()
             elif not self._given_up:
@@ -75,17 +79,21 @@ class SampleGuard:
             self.breaker.abandoned()
             raise
         self._unanswered -= 1
-        used = total_usage([sample.usage for sample in drawn])
-        self._purse.settle(most, used.usd)
-        self.usage += used
-        self.n_samples += len(drawn)
+        self._purse.settle(most, self._count(drawn).usd)
         if not self._given_up:
             self.breaker.succeeded()
+
+    def _count(self, samples: list[Sample]) -> Usage:
+        used = total_usage([sample.usage for sample in samples])
+        self.usage += used
+        self.n_samples += len(samples)
+        return used
 
     def decided_without(self, error: Exception) -> None:
         """Tell that deciding failed: the edge's fault if its samples were still awaited then."""
         self._given_up = True
         if self._unanswered:
+            self.usage += Usage()  # what is in flight may cost money, and nobody knows how much
             self.breaker.failed(error, Failure.TIMEOUT)
 
 

@@ -55,6 +55,16 @@ class Receipt:
         self._draft = decided.draft
         self._reserved = reserved
         self._settled = False
+        self._is_read = False
+
+    def read(self) -> None:
+        """Tell that the answer is a stream that somebody reads."""
+        self._is_read = True
+
+    def forgotten(self) -> None:
+        """Tell that nobody will read the stream any more; one that was begun is settled by its own end."""
+        if not self._is_read:
+            self.failed(Failure.TIMEOUT)
 
     def done(self, usage: Usage | None) -> None:
         """Tell that the answer has ended, and what it used; of a draft that is known, and settled already."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
 
@@ -44,7 +45,9 @@ def draw(
     missing = range(len(samples), n)
     with ThreadPoolExecutor(max(1, min(most, len(missing)))) as pool:
         calls = [pool.submit(copy_context().run, one, i) for i in missing]
-        return samples + [call.result() for call in calls]
+    failed = [call.exception() for call in calls]
+    samples += [call.result() for call in calls if call.exception() is None]
+    return _all(samples, [cause for cause in failed if cause is not None])
 
 
 async def adraw(
@@ -68,7 +71,24 @@ async def adraw(
         async with free:
             return await one(i)
 
-    return samples + await asyncio.gather(*(bounded(i) for i in range(len(samples), n)))
+    drawn = await asyncio.gather(*(bounded(i) for i in range(len(samples), n)), return_exceptions=True)
+    errors = [one for one in drawn if isinstance(one, BaseException)]
+    return _all([*samples, *(one for one in drawn if not isinstance(one, BaseException))], errors)
+
+
+def _all(samples: list[Sample], errors: list[BaseException]) -> list[Sample]:
+    """Return the samples if none is missing; else raise why, with those that are there to be paid for."""
+    if not errors:
+        return samples
+    with suppress(AttributeError):  # an error that takes no attribute
+        errors[0].drawn_in_vain = samples  # type: ignore[attr-defined]  # read by `drawn_in_vain`
+    raise errors[0]
+
+
+def drawn_in_vain(error: BaseException) -> list[Sample]:
+    """Return the samples that were drawn before one failed."""
+    found: list[Sample] = getattr(error, "drawn_in_vain", [])
+    return found
 
 
 def share_usage(samples: Sequence[Sample], usage: Usage | None) -> list[Sample]:
