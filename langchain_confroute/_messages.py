@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,
+    ChatMessage,
     HumanMessage,
     SystemMessage,
     merge_message_runs,
@@ -19,7 +21,14 @@ from confroute.execution.replies import token_logprobs
 from confroute.execution.thread import DECISION_KEY, Stamp, is_pinned
 from confroute.execution.thread import sticky_decision as sticky_in
 
-_ROLES: Mapping[str, Role] = {"system": "system", "human": "user", "ai": "assistant", "tool": "tool"}
+_ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "ai": "assistant",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
 _IMAGE_BLOCKS = frozenset({"image", "image_url", "input_image"})
 _SILENT_BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "reasoning"})
 _MEDIA = {"audio": "audio", "input_audio": "audio", "video": "video", "file": "pdf", "document": "pdf"}
@@ -42,7 +51,12 @@ def sticky_decision(messages: Sequence[BaseMessage]) -> RouteDecision | None:
 
 def role_of(message: BaseMessage) -> Role:
     """Return who speaks."""
-    return _ROLES.get(message.type, "user")
+    kind = (
+        message.role
+        if isinstance(message, ChatMessage)
+        else message.type.removesuffix("MessageChunk").lower()
+    )
+    return _ROLES.get(kind, "user")
 
 
 def stamp_of(message: BaseMessage) -> Stamp:
@@ -54,6 +68,13 @@ def stamp_of(message: BaseMessage) -> Stamp:
 def media_blocks(message: BaseMessage) -> int:
     """Return how many blocks of a message are images, sound, films or files."""
     return sum(kind in _IMAGE_BLOCKS or kind in _MEDIA for kind in _kinds(message))
+
+
+def file_bytes(messages: Sequence[BaseMessage]) -> int:
+    """Return the bytes of files, sound and films: no more tokens can be made of them."""
+    blocks = [block for m in messages if isinstance(m.content, list) for block in m.content]
+    files = [b for b in blocks if isinstance(b, dict) and b.get("type") in _MEDIA]
+    return sum(len(json.dumps(block, default=str).encode()) for block in files)
 
 
 def is_empty(message: BaseMessage) -> bool:

@@ -13,10 +13,10 @@ from langchain_core.runnables import Runnable
 from confroute.execution.accounts import Counters
 from confroute.execution.breaker import Breaker
 from confroute.execution.execution import Execution
-from confroute.execution.limits import PromptSize, longest_reply, prompt_size
+from confroute.execution.limits import PromptSize, longest_asked, longest_reply, prompt_size
 from confroute.execution.side import Side
 from confroute.prices import token_prices
-from langchain_confroute._messages import media_blocks
+from langchain_confroute._messages import file_bytes, media_blocks
 from langchain_confroute._usage import chat_model_of, is_local, name_of
 
 _MEDIA = {"audio": "audio_inputs", "video": "video_inputs", "pdf": "pdf_inputs"}
@@ -82,9 +82,18 @@ def _longest_reply(model: BaseChatModel) -> int | None:
     return longest_reply(model) or (model.profile or {}).get("max_output_tokens")
 
 
-def size_of(messages: Sequence[BaseMessage], extras: Iterable[Any]) -> PromptSize:
-    """Measure a prompt, images, tool calls and what else is sent with it included."""
+def size_of(
+    messages: Sequence[BaseMessage], extras: Iterable[Any], *arguments: Mapping[str, Any]
+) -> PromptSize:
+    """Measure a prompt, images, tool calls and what else is sent with it included.
+
+    Args:
+        messages: The prompt.
+        extras: What else is sent.
+        arguments: Arguments of the call and of what is bound to the models, for the longest reply.
+    """
     texts = [str(message.text) for message in messages]
     images = sum(media_blocks(message) for message in messages)
     calls = [call for message in messages for call in getattr(message, "tool_calls", [])]
-    return prompt_size(texts, images=images, extras=[*calls, *extras])
+    size = prompt_size(texts, images=images, extras=[*calls, *extras])
+    return size._replace(most=size.most + file_bytes(messages), longest=longest_asked(*arguments))

@@ -25,7 +25,7 @@ from langchain_confroute._generating import Generating
 from langchain_confroute._messages import sticky_decision, to_request
 from langchain_confroute._routing import Call, Routing, controls_of
 from langchain_confroute._sides import Executions, size_of
-from langchain_confroute._usage import chat_model_of
+from langchain_confroute._usage import chat_model_of, unwrapped
 from langchain_confroute.runnables import OfModel, RunnableConfRoute, checked_router
 from langchain_confroute.sampling import LangChainSampler
 
@@ -214,7 +214,13 @@ class ChatConfRoute(BaseChatModel):
         LangChain itself drops a bound config where tools or a structured output are bound after it.
         """
         ruled = self._ruled(merge_configs(config, cast("RunnableConfig", kwargs)))
-        return super(ChatConfRoute, ruled).with_config(config, **kwargs)
+        return RoutedBinding(
+            bound=ruled, config=merge_configs(config, cast("RunnableConfig", kwargs)), kwargs={}
+        )
+
+    def bind(self, **kwargs: Any) -> Any:
+        """Bind arguments of both models; what a config rules later holds for all that is built on it."""
+        return RoutedBinding(bound=self, kwargs=kwargs, config={})
 
     def _ruled(self, config: RunnableConfig | None) -> Self:
         """Return a copy that keeps what a config rules; itself where that is nothing."""
@@ -231,13 +237,14 @@ class ChatConfRoute(BaseChatModel):
 
     def get_num_tokens(self, text: str) -> int:
         """Count as that model counts which finds more: it is not known yet which one answers."""
-        return max(model.get_num_tokens(text) for model in self._models())
+        return max((model.get_num_tokens(text) for model in self._models()), default=0)
 
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
     ) -> int:
         """Count as that model counts which finds more; see `BaseChatModel`."""
-        return max(model.get_num_tokens_from_messages(messages, tools) for model in self._models())
+        counts = (model.get_num_tokens_from_messages(messages, tools) for model in self._models())
+        return max(counts, default=0)
 
     def bind_tools(
         self,
@@ -254,7 +261,7 @@ class ChatConfRoute(BaseChatModel):
         if tool_choice is not None:
             kwargs["tool_choice"] = tool_choice
         sides = {side: getattr(self, side).bind_tools(tools, **kwargs) for side in ("edge", "cloud")}
-        return self.model_copy(update=sides).bind()
+        return cast("Runnable[LanguageModelInput, AIMessage]", self.model_copy(update=sides).bind())
 
     def with_structured_output(
         self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
@@ -347,7 +354,9 @@ class ChatConfRoute(BaseChatModel):
             sampler=lambda config: LangChainSampler(self.edge, messages, config=config, kwargs=kwargs),
             kwargs=kwargs,
             sticky=sticky_decision(messages),
-            size=size_of(messages, tools),
+            size=size_of(
+                messages, tools, kwargs, *(unwrapped(side).kwargs for side in (self.edge, self.cloud))
+            ),
             controls=self._controls.then(current_controls()),
         )
 
@@ -378,8 +387,25 @@ class ChatConfRoute(BaseChatModel):
         return cast("ModelProfile", merged)
 
 
+class RoutedBinding(RunnableBinding[LanguageModelInput, AIMessage]):
+    """A `ChatConfRoute` with arguments or a config bound, whose later configs rule the model itself too."""
+
+    @classmethod
+    def lc_id(cls) -> list[str]:
+        """Serialise as what it is a kind of."""
+        return [*cls.get_lc_namespace(), "RunnableBinding"]
+
+    def with_config(
+        self, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Bind a config; see `ChatConfRoute.with_config`."""
+        given = merge_configs(config, cast("RunnableConfig", kwargs))
+        ruled = cast("ChatConfRoute", self.bound)._ruled(given)
+        return RoutedBinding(bound=ruled, kwargs=self.kwargs, config=merge_configs(self.config, given))
+
+
 def _tools(edge: Runnable[Any, Any], kwargs: dict[str, Any]) -> list[Any]:
-    bound = edge.kwargs.get("tools", []) if isinstance(edge, RunnableBinding) else []
+    bound = unwrapped(edge).kwargs.get("tools", [])
     return [*bound, *kwargs.get("tools", [])]
 
 

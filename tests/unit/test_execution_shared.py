@@ -31,8 +31,8 @@ CLOUD = {**EDGE, "route": "cloud"}
         ([("user", None), ("assistant", EDGE), ("tool", None), ("assistant", None)], "edge"),  # handed over
         (
             [("user", None), ("assistant", EDGE), ("tool", None), ("system", None)],
-            "edge",
-        ),  # told to come to an end
+            None,
+        ),  # asked for something else
         ([("user", None), ("assistant", EDGE), ("user", None)], None),
         ([("user", None)], None),
         ([("user", None), ("assistant", EDGE), ("tool", None)], "edge"),

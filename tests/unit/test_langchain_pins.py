@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import RunnableLambda
 from pydantic import BaseModel
 
 import confroute
-from confroute import EntropyRouter
+from confroute import EntropyRouter, RouteDecision
 from confroute.execution.log import DecisionLog
 from confroute.heads.storage import Pair
 from confroute.testing import ScriptedRouter
@@ -24,6 +24,7 @@ from langchain_confroute import ChatConfRoute, RunnableConfRoute
 from langchain_confroute.models import chat_model
 from tests.langchain_doubles import ScriptedChat
 from tests.openai_server import OpenAIServer
+from tests.unit.test_langchain_standard import Obliging
 
 PRIVATE: Any = {"configurable": {"confroute_private": True}}
 
@@ -251,3 +252,45 @@ def test_a_local_stream_without_counts_costs_nothing() -> None:
         for _ in llm.stream("?"):
             pass
     assert llm.stats.usd == 0.0
+
+
+@pytest.mark.parametrize("first", ["config", "bind", "tools"])
+@pytest.mark.parametrize("then", ["structured", "tools", "generate", "invoke"])
+def test_a_pin_that_is_bound_late_holds_for_all_that_is_built_on_it(first: str, then: str) -> None:
+    class Book(BaseModel):
+        """A book."""
+
+        title: str
+
+    edge, cloud = Obliging(model="edge-model"), Obliging(model="cloud-model")
+    llm: Any = ChatConfRoute(edge=edge, cloud=cloud, router=ScriptedRouter("cloud"))
+    llm = {
+        "config": lambda: llm.with_config(tags=["a"]),
+        "bind": lambda: llm.bind(stop=["x"]),
+        "tools": lambda: llm.bind_tools([Book]),
+    }[first]()
+    llm = llm.with_config(configurable={"confroute_private": True}).with_config(tags=["b"])
+    if then == "structured":
+        llm.with_structured_output(Book, include_raw=True).invoke("q")
+    elif then == "tools":
+        llm.bind_tools([Book]).invoke("q")
+    elif then == "generate":
+        llm.generate([[HumanMessage("q")]])
+    else:
+        llm.invoke("q")
+    assert llm.stats.calls == 1
+    assert llm.stats.cloud_calls == 0
+
+
+def test_streamed_answers_in_a_history_speak_as_the_model() -> None:
+    stamp = RouteDecision(route="edge", method="trained", reason="x").to_dict()
+    call: Any = {"name": "search", "args": {}, "id": "1", "type": "tool_call"}
+    history: list[Any] = [
+        HumanMessage("q"),
+        AIMessageChunk(content="", tool_calls=[call], response_metadata={"confroute": stamp}),
+        ToolMessage("r", tool_call_id="1"),
+    ]
+    router = ScriptedRouter("cloud")
+    llm = ChatConfRoute(edge=Obliging(model="e"), cloud=Obliging(model="c"), router=router)
+    assert llm.invoke(history).response_metadata["confroute"]["route"] == "edge"
+    assert router.requests == []

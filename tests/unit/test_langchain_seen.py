@@ -295,3 +295,32 @@ def test_a_forced_route_goes_before_the_budget_of_the_call() -> None:
     )
     with confroute.control(route="cloud", budget=0.01):
         assert decision_of(llm.invoke("hi")).method == "forced"
+
+
+@pytest.mark.parametrize("way", ["call", "bound"])
+def test_a_longer_reply_that_the_caller_asks_for_is_reserved(way: str) -> None:
+    register_price("long-model", usd_per_million_input=0, usd_per_million_output=1e6)
+    cloud: Any = ScriptedChat(model="long-model", max_tokens=10)
+    cap = SpendCap(100.0)
+    llm = ChatConfRoute(
+        edge=ScriptedChat(model="e"),
+        cloud=cloud.bind(max_tokens=1_000) if way == "bound" else cloud,
+        router=ScriptedRouter("cloud"),
+        cap=cap,
+    )
+    reply = llm.invoke("hi", max_tokens=1_000) if way == "call" else llm.invoke("hi")
+    assert decision_of(reply).method == "budget"
+
+
+def test_a_file_is_as_long_as_its_bytes_for_money() -> None:
+    register_price("file-model", usd_per_million_input=1e6, usd_per_million_output=0)
+    cap = SpendCap(10_000.0)
+    llm = ChatConfRoute(
+        edge=ScriptedChat(model="e"),
+        cloud=ScriptedChat(model="file-model"),
+        router=ScriptedRouter("cloud"),
+        cap=cap,
+    )
+    block = {"type": "file", "base64": "A" * 20_000, "mime_type": "application/pdf"}
+    reply = llm.invoke([HumanMessage([{"type": "text", "text": "?"}, block])])
+    assert decision_of(reply).method == "budget"

@@ -167,7 +167,10 @@ class Execution:
             told = f"the caller asked for the {controls.route}{why}"
             return _rule(controls.route, "forced", told, request)
         lacks = {"edge": edge_lacks, "cloud": cloud_lacks}
-        if sticky is not None and (lacks[sticky.route] is None or all(lacks.values())):
+        if sticky is not None and (
+            lacks[sticky.route] is None
+            or (all(lacks.values()) and self._side(sticky.route).unable(request) is None)
+        ):
             return sticky.model_copy(update={"usage": Usage.none_spent(), "n_samples": 0, "private": False})
         if edge_lacks is not None and cloud_lacks is not None:
             return self._of_neither(call, edge_lacks, cloud_lacks)
@@ -265,7 +268,7 @@ class Execution:
         return decision, most
 
     def _most(self, call: Call, route: Route) -> float:
-        return self._side(route).estimate(call.size.most)
+        return self._side(route).estimate(call.size.most, call.size.longest)
 
     def _side(self, route: Route) -> Side:
         return self.edge if route == "edge" else self.cloud

@@ -6,12 +6,21 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
+_LENGTH_ARGUMENTS = (
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "num_predict",
+    "max_new_tokens",
+)
+
 LENGTH_FIELDS = ("max_tokens", "num_predict", "max_output_tokens", "max_new_tokens")
 """Names under which models keep the length of their longest reply."""
 
 SAMPLING_ARGUMENTS = frozenset({"temperature", "n", "seed", "stream", "logprobs", "top_logprobs"})
 """Arguments of a user's call that would undo sampling: greedy samples are all the same."""
 
+_LENGTH_ARGUMENTS = (*LENGTH_FIELDS, "max_completion_tokens")
 _CHARS_PER_TOKEN = 4  # of English text
 _TOKENS_PER_MESSAGE = 8
 _TOKENS_PER_IMAGE = 2_000
@@ -24,10 +33,12 @@ class PromptSize(NamedTuple):
         most: The most tokens that it can have, for money: one per UTF-8 byte.
         about: The tokens that it probably has, for context windows: one per four characters of ASCII text,
             one per other character.
+        longest: The longest reply that the caller asks for; None where the model's own limit holds.
     """
 
     most: int
     about: int
+    longest: int | None = None
 
 
 def prompt_size(texts: Iterable[str], *, images: int = 0, extras: Iterable[Any] = ()) -> PromptSize:
@@ -55,6 +66,12 @@ def longest_reply(model: object) -> int | None:
     """Return the length that a model's replies are limited to, in tokens; None where it sets none."""
     limits = [getattr(model, name, None) for name in LENGTH_FIELDS]
     return next((limit for limit in limits if isinstance(limit, int) and limit > 0), None)
+
+
+def longest_asked(*arguments: Mapping[str, Any]) -> int | None:
+    """Return the longest reply that the arguments of calls ask for, in tokens; None where none does."""
+    asked = [given.get(name) for given in arguments for name in _LENGTH_ARGUMENTS]
+    return max((length for length in asked if isinstance(length, int)), default=None)
 
 
 def without_sampling(arguments: Mapping[str, Any], *, max_tokens: int | None) -> dict[str, Any]:

@@ -31,8 +31,10 @@ def sticky_decision(turns: Sequence[tuple[Role, Stamp]]) -> RouteDecision | None
         turns: Role and stamp of every message, oldest first.
 
     Returns:
-        None where a human has spoken last.
+        None where a human has spoken last, or a system prompt asks for something new.
     """
+    if not turns or turns[-1][0] not in ("tool", "assistant"):
+        return None
     for role, stamp in reversed(turns):
         if role == "user":
             return None
