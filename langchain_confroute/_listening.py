@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessageChunk
 
 from confroute.decision import Usage
+from confroute.execution.failures import charge
 from confroute.execution.turn import Spoken
 from langchain_confroute._messages import usage_of
 
@@ -37,6 +40,15 @@ class Listener(BaseCallbackHandler):
         self.answered = False
         self.error: BaseException | None = None
         self.usage: Usage | None = None
+
+    @contextmanager
+    def charging(self) -> Iterator[None]:
+        """Note on an error that rejects what the model said what it has used."""
+        try:
+            yield
+        except Exception as error:
+            charge(error, self.usage)
+            raise
 
     def on_llm_new_token(self, token: Any, *, chunk: Any = None, **kwargs: Any) -> None:
         """Note that something was shown, if the chunk says anything."""

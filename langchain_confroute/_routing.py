@@ -104,13 +104,14 @@ class Routing:
                 tell_draft(run, step.decision, call.input, reply)
                 return step, heard, reply
             child = _child(config, run, step.decision, heard)
-            try:
-                reply = self.model(step).invoke(call.input, child, **call.kwargs)
-            except Exception as error:
-                if not heard.shown:
-                    raise
-                return step, heard, CutOff(error)
-            return step, heard, stamped(reply, step.decision)
+            with heard.charging():
+                try:
+                    reply = self.model(step).invoke(call.input, child, **call.kwargs)
+                except Exception as error:
+                    if not heard.shown:
+                        raise
+                    return step, heard, CutOff(error)
+                return step, heard, stamped(reply, step.decision)
 
         try:
             deciding = self._deciding(call, config, run)
@@ -141,13 +142,14 @@ class Routing:
                 await atell_draft(run, step.decision, call.input, reply)
                 return step, heard, reply
             child = _child(config, run, step.decision, heard)
-            try:
-                reply = await self.model(step).ainvoke(call.input, child, **call.kwargs)
-            except Exception as error:
-                if not heard.shown:
-                    raise
-                return step, heard, CutOff(error)
-            return step, heard, stamped(reply, step.decision)
+            with heard.charging():
+                try:
+                    reply = await self.model(step).ainvoke(call.input, child, **call.kwargs)
+                except Exception as error:
+                    if not heard.shown:
+                        raise
+                    return step, heard, CutOff(error)
+                return step, heard, stamped(reply, step.decision)
 
         try:
             deciding = self._deciding(call, config, run)
@@ -178,7 +180,8 @@ class Routing:
                 return step, heard, [as_chunk(draft)], iter(())
             child = _child(config, run, step.decision, heard)
             chunks = self.model(step).stream(call.input, child, **call.kwargs)
-            return step, heard, *opened(chunks, says_something)
+            with heard.charging():
+                return step, heard, *opened(chunks, says_something)
 
         said: list[Any] = []
         try:
@@ -215,7 +218,8 @@ class Routing:
                 return step, heard, [as_chunk(draft)], nothing()
             child = _child(config, run, step.decision, heard)
             chunks = self.model(step).astream(call.input, child, **call.kwargs)
-            return step, heard, *await aopened(chunks, says_something)
+            with heard.charging():
+                return step, heard, *await aopened(chunks, says_something)
 
         said: list[Any] = []
         try:

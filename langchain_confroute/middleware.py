@@ -164,13 +164,14 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
             if draft is not None:
                 return _Outcome.of_draft(step, draft, config)
             heard = Listener(step.spoken)
-            try:
-                response = handler(self._routed(request, step, heard))
-            except Exception as error:
-                if not heard.shown:
-                    raise
-                return _Outcome(step, heard, cut=CutOff(error))
-            return _Outcome(step, heard, response).stamped()
+            with heard.charging():
+                try:
+                    response = handler(self._routed(request, step, heard))
+                except Exception as error:
+                    if not heard.shown:
+                        raise
+                    return _Outcome(step, heard, cut=CutOff(error))
+                return _Outcome(step, heard, response).stamped()
 
         outcome = drive(turn, self._deciding(request, config).ask, answer)
         result = self._settled(outcome)
@@ -192,13 +193,14 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
             if draft is not None:
                 return _Outcome.of_draft(step, draft, config)
             heard = Listener(step.spoken)
-            try:
-                response = await handler(self._routed(request, step, heard))
-            except Exception as error:
-                if not heard.shown:
-                    raise
-                return _Outcome(step, heard, cut=CutOff(error))
-            return _Outcome(step, heard, response).stamped()
+            with heard.charging():
+                try:
+                    response = await handler(self._routed(request, step, heard))
+                except Exception as error:
+                    if not heard.shown:
+                        raise
+                    return _Outcome(step, heard, cut=CutOff(error))
+                return _Outcome(step, heard, response).stamped()
 
         outcome = await adrive(turn, self._deciding(request, config).aask, answer)
         result = self._settled(outcome)

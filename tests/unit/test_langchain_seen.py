@@ -324,3 +324,25 @@ def test_a_file_is_as_long_as_its_bytes_for_money() -> None:
     block = {"type": "file", "base64": "A" * 20_000, "mime_type": "application/pdf"}
     reply = llm.invoke([HumanMessage([{"type": "text", "text": "?"}, block])])
     assert decision_of(reply).method == "budget"
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+def test_an_answer_that_is_rejected_is_paid_for(way: str) -> None:
+    register_price("rejected-model", usd_per_million_input=1e6, usd_per_million_output=1e6)
+    cap = SpendCap(1_000.0)
+    model = ScriptedChat(model="rejected-model", answers=["no JSON here"], max_tokens=10)
+    llm = ChatConfRoute(edge=ScriptedChat(model="e"), cloud=model, router=ScriptedRouter("cloud"), cap=cap)
+    chain = llm.with_structured_output(Book)
+    with pytest.raises(Exception, match="neither model answered"):
+        chain.invoke("?") if way == "invoke" else asyncio.run(chain.ainvoke("?"))
+    assert len(model.seen) == 1
+    assert cap.left == pytest.approx(1_000.0 - 3 - 3)
+
+
+def test_an_empty_answer_is_paid_for_at_what_it_used() -> None:
+    register_price("empty-model", usd_per_million_input=1e6, usd_per_million_output=1e6)
+    cap = SpendCap(1_000.0)
+    model = ScriptedChat(model="empty-model", answers=[""], max_tokens=10)
+    llm = ChatConfRoute(edge=ScriptedChat(model="e"), cloud=model, router=ScriptedRouter("cloud"), cap=cap)
+    assert decision_of(llm.invoke("?")).route == "edge"
+    assert cap.left == pytest.approx(1_000.0 - 3)

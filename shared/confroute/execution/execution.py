@@ -19,6 +19,7 @@ from confroute.execution.failures import (
     EmptyAnswerError,
     Failure,
     OutOfBudgetError,
+    charged,
     failure_of,
     is_control_flow,
 )
@@ -285,7 +286,7 @@ class Execution:
             yield Answer(decision, receipt, decided.draft, decided.evidence, side.timeout)
         except Exception as error:
             failure = Failure.OTHER if is_control_flow(error) else failure_of(error)
-            receipt.failed(failure, billed=isinstance(error, EmptyAnswerError))
+            receipt.failed(failure, billed=isinstance(error, EmptyAnswerError), used=charged(error))
             side.breaker.failed(error, failure)
             raise
         except BaseException:  # cancelled: it may have been sent

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from enum import Enum
 
+from confroute.decision import Usage
 from confroute.errors import ConfRouteError
 
 
@@ -69,6 +71,19 @@ def failure_of(error: BaseException) -> Failure:
 def refuses_several(error: BaseException) -> bool:
     """Whether a provider may have refused a request for several answers; one by one will tell."""
     return failure_of(error) is Failure.BAD_REQUEST
+
+
+def charge(error: BaseException, usage: Usage | None) -> None:
+    """Note on an error what the answer that it rejects has used, where that is known."""
+    if usage is not None:
+        with suppress(AttributeError):  # an error that takes no attribute
+            error.confroute_usage = usage  # type: ignore[attr-defined]  # read by `charged`
+
+
+def charged(error: BaseException) -> Usage | None:
+    """Return what `charge` has noted on an error."""
+    usage: Usage | None = getattr(error, "confroute_usage", None)
+    return usage
 
 
 def is_control_flow(error: BaseException) -> bool:

@@ -76,10 +76,21 @@ class Receipt:
         if self._accounts.log is not None:
             self._accounts.log.write(self._call.request, self._decision, usage)
 
-    def failed(self, failure: Failure, *, billed: bool = False) -> None:
-        """Tell that no answer came; one that was empty is billed, one that timed out may be."""
-        if not self._settled:
-            self._settle(None if billed or failure is Failure.TIMEOUT else 0.0)
+    def failed(self, failure: Failure, *, billed: bool = False, used: Usage | None = None) -> None:
+        """Tell that no answer came, or one that was rejected.
+
+        Args:
+            failure: What kind of failure it was; what timed out may be billed.
+            billed: Whether it is billed in any case.
+            used: What it has used, where that is known.
+        """
+        if self._settled:
+            return
+        priced = self._side.priced(used) if used is not None else None
+        if priced is not None and priced.usd is not None:
+            self._settle(priced.usd)
+        else:
+            self._settle(None if billed or used is not None or failure is Failure.TIMEOUT else 0.0)
 
     def _settle(self, usd: float | None) -> None:
         self._settled = True
