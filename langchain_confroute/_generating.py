@@ -67,9 +67,7 @@ class Generating:
             draft = draft_of(step)
             if draft is not None:
                 return step, _drafted(draft, step.decision)
-            model, kwargs = self._model(step)
-            if model.rate_limiter is not None:
-                model.rate_limiter.acquire(blocking=True)
+            model, kwargs = self._ready(step)
             return step, _stamped(model._generate(self.call.input, **kwargs), step.decision)
 
         step, result = drive(self._turn(), self._deciding.ask, answer)
@@ -84,9 +82,7 @@ class Generating:
             draft = draft_of(step)
             if draft is not None:
                 return step, _drafted(draft, step.decision)
-            model, kwargs = self._model(step)
-            if model.rate_limiter is not None:
-                await model.rate_limiter.aacquire(blocking=True)
+            model, kwargs = await self._aready(step)
             return step, _stamped(await model._agenerate(self.call.input, **kwargs), step.decision)
 
         step, result = await adrive(self._turn(), self._deciding.aask, answer)
@@ -101,9 +97,7 @@ class Generating:
             draft = draft_of(step)
             if draft is not None:
                 return step, [_chunk(_without_usage(draft))], iter(())
-            model, kwargs = self._model(step)
-            if model.rate_limiter is not None:
-                model.rate_limiter.acquire(blocking=True)
+            model, kwargs = self._ready(step)
             if _streams(model, "_stream"):
                 return step, *opened(model._stream(self.call.input, **kwargs), _speaks)
             result = model._generate(self.call.input, **kwargs)
@@ -127,9 +121,7 @@ class Generating:
             draft = draft_of(step)
             if draft is not None:
                 return step, [_chunk(_without_usage(draft))], nothing()
-            model, kwargs = self._model(step)
-            if model.rate_limiter is not None:
-                await model.rate_limiter.aacquire(blocking=True)
+            model, kwargs = await self._aready(step)
             if _streams(model, "_astream", "_stream"):
                 return step, *await aopened(model._astream(self.call.input, **kwargs), _speaks)
             result = await model._agenerate(self.call.input, **kwargs)
@@ -182,6 +174,20 @@ class Generating:
             )
         arguments = {**bound, **self.call.kwargs, "run_manager": self.run}
         return side, arguments if self.stop is None else {**arguments, "stop": self.stop}
+
+    def _ready(self, step: Answer) -> tuple[BaseChatModel, dict[str, Any]]:
+        """Return the same once the model's own rate limiter lets it answer."""
+        model, arguments = self._model(step)
+        if model.rate_limiter is not None:
+            model.rate_limiter.acquire(blocking=True)
+        return model, arguments
+
+    async def _aready(self, step: Answer) -> tuple[BaseChatModel, dict[str, Any]]:
+        """Return the same once the model's own rate limiter lets it answer."""
+        model, arguments = self._model(step)
+        if model.rate_limiter is not None:
+            await model.rate_limiter.aacquire(blocking=True)
+        return model, arguments
 
     def _usage(self, step: Answer, message: BaseMessage | None) -> Usage | None:
         model = chat_model_of(self.routing.model(step))

@@ -10,10 +10,9 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config, merge_configs
 from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr, SkipValidation, field_validator, model_validator
 
 from confroute.decision import Router
@@ -23,6 +22,14 @@ from confroute.execution.execution import Execution, OnError
 from confroute.execution.log import DecisionLog
 from langchain_confroute._generating import Generating
 from langchain_confroute._messages import sticky_decision, to_request
+from langchain_confroute._pair import (
+    RoutedBinding,
+    identity_of,
+    merged_profile,
+    schema_of,
+    tools_of,
+    with_fields,
+)
 from langchain_confroute._routing import Call, Routing, controls_of
 from langchain_confroute._sides import Executions, size_of
 from langchain_confroute._usage import chat_model_of, unwrapped
@@ -137,7 +144,7 @@ class ChatConfRoute(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        sides = {side: _identity(getattr(self, side)) for side in ("edge", "cloud")}
+        sides = {side: identity_of(getattr(self, side)) for side in ("edge", "cloud")}
         return {
             **sides,
             "router": type(self.router).__name__,
@@ -281,7 +288,7 @@ class ChatConfRoute(BaseChatModel):
             sampler=self.edge,
             name=self.get_name(),
             _of_model=OfModel(
-                self._execution, self.rate_limiter, self._controls, self._own_config, [_schema(schema)]
+                self._execution, self.rate_limiter, self._controls, self._own_config, [schema_of(schema)]
             ),
         )
 
@@ -340,14 +347,14 @@ class ChatConfRoute(BaseChatModel):
         defaults = BaseChatModel.model_fields
         told = {name: getattr(self, name) for name in _FOR_BOTH}
         told = {name: value for name, value in told.items() if value != defaults[name].get_default()}
-        return [_with_fields(side, told) if told else side for side in (self.edge, self.cloud)]
+        return [with_fields(side, told) if told else side for side in (self.edge, self.cloud)]
 
     def _models(self) -> list[BaseChatModel]:
         return [model for side in (self.edge, self.cloud) if (model := chat_model_of(side)) is not None]
 
     def _call(self, model_input: LanguageModelInput, kwargs: dict[str, Any]) -> Call:
         messages = self._convert_input(model_input).to_messages()
-        tools = _tools(self.edge, kwargs)
+        tools = tools_of(self.edge, kwargs)
         return Call(
             input=messages,
             request=to_request(messages, tools=tools),
@@ -372,57 +379,8 @@ class ChatConfRoute(BaseChatModel):
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         """Return what both models can do: the smaller of their limits, the capabilities that they share."""
-        models = [chat_model_of(side) for side in (self.edge, self.cloud)]
-        profiles = [model.profile if model is not None else None for model in models]
-        if not all(profiles):
-            return None
-        edge, cloud = cast("list[dict[str, Any]]", profiles)
-        merged: dict[str, Any] = {}
-        for key in edge.keys() & cloud.keys():
-            a, b = edge[key], cloud[key]
-            if isinstance(a, bool) and isinstance(b, bool):
-                merged[key] = a and b
-            elif isinstance(a, int) and isinstance(b, int):
-                merged[key] = min(a, b)
-        return cast("ModelProfile", merged)
-
-
-class RoutedBinding(RunnableBinding[LanguageModelInput, AIMessage]):
-    """A `ChatConfRoute` with arguments or a config bound, whose later configs rule the model itself too."""
-
-    @classmethod
-    def lc_id(cls) -> list[str]:
-        """Serialise as what it is a kind of."""
-        return [*cls.get_lc_namespace(), "RunnableBinding"]
-
-    def with_config(
-        self, config: RunnableConfig | None = None, **kwargs: Any
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Bind a config; see `ChatConfRoute.with_config`."""
-        given = merge_configs(config, cast("RunnableConfig", kwargs))
-        ruled = cast("ChatConfRoute", self.bound)._ruled(given)
-        return RoutedBinding(bound=ruled, kwargs=self.kwargs, config=merge_configs(self.config, given))
-
-
-def _tools(edge: Runnable[Any, Any], kwargs: dict[str, Any]) -> list[Any]:
-    bound = unwrapped(edge).kwargs.get("tools", [])
-    return [*bound, *kwargs.get("tools", [])]
-
-
-def _schema(schema: dict[str, Any] | type) -> dict[str, Any]:
-    return schema if isinstance(schema, dict) else convert_to_openai_tool(schema)
+        return merged_profile(self.edge, self.cloud)
 
 
 def _with_stop(stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
     return kwargs if stop is None else {**kwargs, "stop": stop}
-
-
-def _identity(side: Runnable[Any, Any]) -> Any:
-    model = chat_model_of(side)
-    return type(side).__name__ if model is None else {"type": model._llm_type, **model._identifying_params}
-
-
-def _with_fields(side: Runnable[Any, Any], fields: dict[str, Any]) -> Runnable[Any, Any]:
-    if isinstance(side, RunnableBinding):
-        return side.model_copy(update={"bound": _with_fields(side.bound, fields)})
-    return side.model_copy(update=fields) if isinstance(side, BaseChatModel) else side

@@ -21,7 +21,7 @@ from confroute.labelling.money import Price, SpendCap, read_prices
 from confroute.labelling.retry import Backoff, is_transient
 from confroute.labelling.settings import read_questions
 from confroute.labelling.status import status
-from tests.unit.labelling_doubles import FailingModel, SeededModel, StatusError, make_questions
+from tests.unit.labelling_doubles import FailingModel, SeededModel, StatusError, count, make_questions
 
 SETTINGS = SamplingSettings(n=2)
 PRICES = {"small": (0.0, 0.0), "large": (1e-6, 1e-3)}
@@ -30,14 +30,6 @@ PRICES = {"small": (0.0, 0.0), "large": (1e-6, 1e-3)}
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(draw, "Backoff", lambda: lambda state: 0.0)
-
-
-def count(store: Path, query: str) -> Any:
-    db = sqlite3.connect(store)
-    try:
-        return db.execute(query).fetchone()[0]
-    finally:
-        db.close()
 
 
 def run(store: Path, n: int = 5, **changes: Any) -> Any:

@@ -53,7 +53,7 @@ def prompt_size(texts: Iterable[str], *, images: int = 0, extras: Iterable[Any] 
     sent = [*texts, *(json.dumps(extra, default=str, ensure_ascii=False) for extra in extras)]
     around = images * _TOKENS_PER_IMAGE + len(texts) * _TOKENS_PER_MESSAGE
     most = sum(len(text.encode()) for text in sent) + around
-    others = sum(not character.isascii() for text in sent for character in text)
+    others = sum(len(text) - len(text.encode("ascii", "ignore")) for text in sent)
     return PromptSize(most, (sum(map(len, sent)) - others) // _CHARS_PER_TOKEN + others)
 
 
