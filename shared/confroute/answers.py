@@ -23,7 +23,7 @@ _FRAME = re.compile(  # what some models write around their answer, once their t
 )
 
 _CONCLUSION_CHARS = 200  # longer, it is no conclusion but a text
-_WORKED_CHARS = 60  # a shorter reply is compared as it stands
+_WORKED_CHARS = 40  # a shorter reply is compared as it stands
 _NUMBER = re.compile(r"[-−]?(?<![\w.])[-−]?\d+(?:,\d{3})*(?:\.\d+)?%?")
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _LATEX_TEXT = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\{([^{}]{0,200})\}")
@@ -31,7 +31,8 @@ _LATEX_SPACE = re.compile(r"\\[,;:! ]|\\(?:quad|left|right)\b|\\\(|\\\)|\\\[|\\\
 _HASHES = re.compile(r"^####[ \t]*(\S[^\n]{0,200})$", re.MULTILINE)
 _SAYS_SO = re.compile(
     r"\b(?:final |correct |right |best )?(?:answer|antwort|réponse|respuesta|resposta|risposta)\b"
-    r"(?: to [^.:\n]{1,80}?)?[*_ ]{0,3}(?:\s+(?:is|would be|ist|lautet|est|es|é|è)\b(?: that\b)?\s*:?|\s*:)\s*"
+    r"(?: to [^.:\n]{1,80}?)?[*_ ]{0,3}"
+    r"(?:\s+(?:is|would be|ist|lautet|est|es|é|è)\b(?: that\b)?\s*:?|\s*:)\s*"
     r"|(?:最终)?答案(?:是|为)?\s*[::]?\s*",
     re.IGNORECASE,
 )
@@ -44,14 +45,16 @@ _CHOSEN = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _ASKS_NUMBER = re.compile(
-    r"\bhow (?:many|much|old|far|long|tall|fast|big|high|deep|wide|heavy|often)\b|\bwhat (?:is|was|are) \W{0,2}\d"
+    r"\bhow (?:many|much|old|far|long|tall|fast|big|high|deep|wide|heavy|often)\b"
+    r"|\bwhat (?:is|was|are) \W{0,2}\d"
     r"|\b(?:calculate|compute|evaluate|solve|simplify|sum|product|total|number of|amount|percent(?:age)?"
     r"|average|probability|profit|cost|price|distance|area|perimeter|volume|ratio|remainder)\b"
     r"|\d\s*[-+*/×÷^%]\s*\d|\bwie ?viele?\b|\bcombien\b|\bcuánt[oa]s?\b|\bquant[oi]s?\b|多少",
     re.IGNORECASE,
 )
 _CONCLUDES = re.compile(
-    r"^\W{0,4}(?:so|thus|therefore|hence|finally|in total|altogether|in conclusion|the (?:total|result|sum))\b",
+    r"^\W{0,4}(?:so|thus|therefore|hence|finally|in total|altogether|in conclusion"
+    r"|the (?:total|result|sum))\b",
     re.IGNORECASE,
 )
 _WORKINGS = re.compile(r"\d[^\n=]{0,40}=|\\\[|\\frac|\bstep \d", re.IGNORECASE)
