@@ -16,8 +16,8 @@ from langchain_core.messages import (
 )
 
 from confroute.decision import Message, Role, RouteDecision, RouteRequest, Sample, ToolCall, Usage
-from confroute.execution.limits import tool_name
 from confroute.execution.replies import token_logprobs
+from confroute.execution.schemas import tool_name, tool_schema
 from confroute.execution.thread import DECISION_KEY, Stamp, is_pinned
 from confroute.execution.thread import sticky_decision as sticky_in
 
@@ -35,12 +35,30 @@ _MEDIA = {"audio": "audio", "input_audio": "audio", "video": "video", "file": "p
 """Blocks that are neither text nor images, and what reading them asks for."""
 
 
-def to_request(messages: Sequence[BaseMessage], *, tools: Iterable[Any] = ()) -> RouteRequest:
-    """Describe LangChain messages as a request; private where an earlier answer of the thread was."""
+def to_request(
+    messages: Sequence[BaseMessage],
+    *,
+    tools: Iterable[Any] = (),
+    query: str = "",
+    schema: Mapping[str, Any] | None = None,
+) -> RouteRequest:
+    """Describe LangChain messages as a request; private where an earlier answer of the thread was.
+
+    Args:
+        messages: The conversation.
+        tools: The tools that are bound, as a provider takes them.
+        query: The question itself, where the messages say more.
+        schema: The JSON schema that is asked of the answer.
+    """
+    tools = list(tools)
+    schemas = {tool_name(tool): found for tool in tools if (found := tool_schema(tool)) is not None}
     return RouteRequest(
         messages=tuple(_to_message(message) for message in messages),
         tools=tuple(tool_name(tool) for tool in tools),
         private=is_pinned(stamp_of(message) for message in messages),
+        query=query,
+        tool_schemas=schemas,
+        answer_schema=schema,
     )
 
 

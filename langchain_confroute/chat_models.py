@@ -20,6 +20,7 @@ from confroute.execution.accounts import SpendCap, Stats
 from confroute.execution.control import Controls, current_controls
 from confroute.execution.execution import Execution, OnError
 from confroute.execution.log import DecisionLog
+from confroute.execution.schemas import answer_schema
 from langchain_confroute._generating import Generating
 from langchain_confroute._messages import sticky_decision, to_request
 from langchain_confroute._pair import (
@@ -32,8 +33,9 @@ from langchain_confroute._pair import (
 )
 from langchain_confroute._routing import Call, Routing, controls_of
 from langchain_confroute._sides import Executions, size_of
+from langchain_confroute._structured import structured_of
 from langchain_confroute._usage import chat_model_of, unwrapped
-from langchain_confroute.runnables import OfModel, RunnableConfRoute, checked_router
+from langchain_confroute.runnables import OfModel, Query, RunnableConfRoute, checked_router, text_of
 from langchain_confroute.sampling import LangChainSampler
 
 _FOR_BOTH = ("cache", "disable_streaming", "output_version")
@@ -49,9 +51,14 @@ class ChatConfRoute(BaseChatModel):
     never shown as reply text.
 
     Args:
-        edge: The cheap model, which is also the one that is sampled.
+        edge: The cheap model, which is also the one that the router looks at.
         cloud: The strong model.
-        router: Decides; for instance ``EntropyRouter()``, which needs no training.
+        router: Decides; for instance ``ConfidenceRouter()``, which needs no training.
+        query: Finds the question in the messages, where they say more: a function that returns a text. By
+            default the last human turn. One call's question can be given as ``confroute_query`` in its
+            config.
+        sampler: The chat model that the router looks at, where that is not the edge: a local one, where the
+            edge tells no log-probabilities or costs money. What it says is never the reply.
         on_error: Where a question goes when the router or its samples fail: ``"cloud"``, ``"edge"`` or
             ``"raise"``.
         edge_timeout: Seconds until the edge's first token (and for its samples); None for no limit.
@@ -64,7 +71,7 @@ class ChatConfRoute(BaseChatModel):
 
     Example:
         ```python
-        from confroute import EntropyRouter
+        from confroute import ConfidenceRouter
         from langchain_confroute import ChatConfRoute
         from langchain_ollama import ChatOllama
         from langchain_openai import ChatOpenAI
@@ -72,7 +79,7 @@ class ChatConfRoute(BaseChatModel):
         llm = ChatConfRoute(
             edge=ChatOllama(model="qwen2.5:1.5b"),
             cloud=ChatOpenAI(model="gpt-5"),
-            router=EntropyRouter(probe="brief"),
+            router=ConfidenceRouter(probe="brief"),
         )
         reply = llm.invoke("Who wrote Effi Briest?")
         print(reply.text, reply.response_metadata["confroute"]["reason"])
@@ -82,6 +89,8 @@ class ChatConfRoute(BaseChatModel):
     edge: SkipValidation[Runnable[Any, Any]]
     cloud: SkipValidation[Runnable[Any, Any]]
     router: SkipValidation[Router]
+    query: SkipValidation[Query | None] = None
+    sampler: SkipValidation[Runnable[Any, Any] | None] = None
     on_error: OnError = "cloud"
     edge_timeout: float | None = None
     cloud_timeout: float | None = None
@@ -129,6 +138,7 @@ class ChatConfRoute(BaseChatModel):
         return self.executions.get(
             self.edge,
             self.cloud,
+            sampled=self.sampler,
             on_error=self.on_error,
             edge_timeout=self.edge_timeout,
             cloud_timeout=self.cloud_timeout,
@@ -267,7 +277,11 @@ class ChatConfRoute(BaseChatModel):
         """
         if tool_choice is not None:
             kwargs["tool_choice"] = tool_choice
-        sides = {side: getattr(self, side).bind_tools(tools, **kwargs) for side in ("edge", "cloud")}
+        sides: dict[str, Any] = {
+            side: getattr(self, side).bind_tools(tools, **kwargs) for side in ("edge", "cloud")
+        }
+        if self.sampler is not None:
+            sides["sampler"] = self.sampler.bind_tools(tools, **kwargs)  # type: ignore[attr-defined]  # a chat model
         return cast("Runnable[LanguageModelInput, AIMessage]", self.model_copy(update=sides).bind())
 
     def with_structured_output(
@@ -281,15 +295,24 @@ class ChatConfRoute(BaseChatModel):
             side.with_structured_output(schema, include_raw=include_raw, **kwargs)  # type: ignore[attr-defined]  # a chat model, bound or not
             for side in self._sides()
         )
+        own = OfModel(
+            execution=self._execution,
+            rate_limiter=self.rate_limiter,
+            controls=self._controls,
+            config=self._own_config,
+            sent_along=[schema_of(schema)],
+            structured=None
+            if self.sampler is not None
+            else structured_of(self._sides()[0], schema, include_raw=include_raw, **kwargs),
+        )
         return RunnableConfRoute(
             edge=edge,
             cloud=cloud,
             router=self.router,
-            sampler=self.edge,
+            query=self.query,
+            sampler=self.sampler if self.sampler is not None else self.edge,
             name=self.get_name(),
-            _of_model=OfModel(
-                self._execution, self.rate_limiter, self._controls, self._own_config, [schema_of(schema)]
-            ),
+            _of_model=own,
         )
 
     def _generate(
@@ -355,10 +378,18 @@ class ChatConfRoute(BaseChatModel):
     def _call(self, model_input: LanguageModelInput, kwargs: dict[str, Any]) -> Call:
         messages = self._convert_input(model_input).to_messages()
         tools = tools_of(self.edge, kwargs)
+        looked_at = self.edge if self.sampler is None else self.sampler
+        arguments = {**unwrapped(self.edge).kwargs, **kwargs}
         return Call(
             input=messages,
-            request=to_request(messages, tools=tools),
-            sampler=lambda config: LangChainSampler(self.edge, messages, config=config, kwargs=kwargs),
+            request=to_request(
+                messages,
+                tools=tools,
+                query="" if self.query is None else text_of(self.query(messages)),
+                schema=answer_schema(arguments),
+            ),
+            sampler=lambda config: LangChainSampler(looked_at, messages, config=config, kwargs=kwargs),
+            drafts=self.sampler is None,
             kwargs=kwargs,
             sticky=sticky_decision(messages),
             size=size_of(

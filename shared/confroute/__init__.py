@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from confroute.execution.control import control
     from confroute.routers.cascade import CascadeRouter
     from confroute.routers.combined import CombinedRouter
+    from confroute.routers.confidence import ConfidenceRouter
     from confroute.routers.entropy import EntropyRouter
     from confroute.routers.logprob import LogProbRouter
     from confroute.routers.self_check import SelfCheckRouter
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "CascadeRouter": "confroute.routers.cascade",
     "CombinedRouter": "confroute.routers.combined",
+    "ConfidenceRouter": "confroute.routers.confidence",
     "EntropyRouter": "confroute.routers.entropy",
     "LogProbRouter": "confroute.routers.logprob",
     "RouteDecision": "confroute.decision",
@@ -37,6 +39,7 @@ _HOMES = {
 __all__ = [
     "CascadeRouter",
     "CombinedRouter",
+    "ConfidenceRouter",
     "EntropyRouter",
     "LogProbRouter",
     "RouteDecision",

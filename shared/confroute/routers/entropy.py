@@ -24,6 +24,7 @@ from confroute.uncertainty import (
     is_refusal,
     semantic_entropy,
 )
+from confroute.uncertainty.structure import problem_of
 
 Probe = Literal["full", "brief"]
 
@@ -72,8 +73,9 @@ class EntropyRouter(SamplingRouter):
     """Sends a question to the cloud when the edge's own answers to it disagree in meaning.
 
     The score is Ĥ, the semantic entropy of `n_samples` edge answers divided by log N (Farquhar et al. 2024).
-    Where the largest cluster declines to answer ("I don't know") or is empty, the score is 1: an edge that is
-    sure that it does not know needs the cloud. It needs no training and fits any pair of models. Its
+    Where the largest cluster declines to answer ("I don't know"), is empty or cannot be used (see
+    `confroute.uncertainty.structure.problem_of`), the score is 1: an edge that is sure that it does not know
+    needs the cloud. It needs no training and fits any pair of models. Its
     threshold belongs to `n_samples`, `equivalence` and `estimator`: change one and calibrate again.
 
     With `adaptive`, answers are drawn in small steps, each as small as could settle the verdict, and drawing
@@ -158,7 +160,7 @@ class EntropyRouter(SamplingRouter):
                 if len(samples) >= self.n_samples:
                     return self._verdict(request, samples, found)
                 missing = rule.missing(*_sizes_and_masses(samples, found))
-                if missing == "edge" and self._may_decline(samples, found):
+                if missing == "edge" and self._may_be_unusable(samples, found, request):
                     missing = self.n_samples - len(samples)
         return self._verdict(request, samples, found, stopped=missing)
 
@@ -178,9 +180,11 @@ class EntropyRouter(SamplingRouter):
             samples, equivalence=equivalence, question=request.query, estimator=self.estimator
         )
 
-    def _may_decline(self, samples: Sequence[Sample], found: SemanticEntropy) -> bool:
-        """Whether the largest cluster may come to be one of refusals once all samples are drawn."""
-        declined = [sample.is_empty or is_refusal(sample.text) for sample in samples]
+    def _may_be_unusable(
+        self, samples: Sequence[Sample], found: SemanticEntropy, request: RouteRequest
+    ) -> bool:
+        """Whether the largest cluster may come to be one that cannot be used once all samples are drawn."""
+        declined = [problem_of(sample, request) is not None for sample in samples]
         answered = Counter(label for label, no in zip(found.clusters, declined, strict=True) if not no)
         if self.early_stop_risk and not any(declined):
             return False
@@ -193,8 +197,8 @@ class EntropyRouter(SamplingRouter):
         found: SemanticEntropy,
         stopped: Route | None = None,
     ) -> Decided:
-        score, declined = found.normalized, declines(samples, found)
-        if declined:
+        score, problem = found.normalized, _problem(samples, found, request)
+        if problem is not None:
             score = 1.0
         elif stopped is not None:
             so_far = found.entropy / math.log(self.n_samples)
@@ -213,9 +217,9 @@ class EntropyRouter(SamplingRouter):
             threshold=self.threshold,
             method="entropy",
             told=(
-                _told_declined(samples, found)
-                if declined
-                else self._told(len(samples), found, early=stopped is not None)
+                self._told(len(samples), found, early=stopped is not None)
+                if problem is None
+                else f"{problem}: uncertainty"
             ),
             router=RouterInfo(name=f"entropy-{self.probe}", version=_VERSION),
             samples=samples,
@@ -234,10 +238,14 @@ class EntropyRouter(SamplingRouter):
         )
 
 
-def _told_declined(samples: Sequence[Sample], found: SemanticEntropy) -> str:
+def _problem(samples: Sequence[Sample], found: SemanticEntropy, request: RouteRequest) -> str | None:
+    """Return why what most samples say cannot be used, in words; None where it can."""
     first = samples[found.clusters.index(found.largest)]
+    if not declines(samples, found):
+        problem = problem_of(first, request)
+        return None if problem is None or is_refusal(first.text) else f"the edge's answer {problem}"
     what = "say nothing" if first.is_empty else "decline to answer"
-    return f"{found.clusters.count(found.largest)} of {len(samples)} edge answers {what}: uncertainty"
+    return f"{found.clusters.count(found.largest)} of {len(samples)} edge answers {what}"
 
 
 def _check_adaptive(estimator: Estimator, adaptive: bool, risk: float) -> None:

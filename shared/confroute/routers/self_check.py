@@ -6,9 +6,11 @@ import math
 import re
 from collections.abc import Sequence
 
-from confroute.decision import Message, RouteRequest, RouterInfo, Sample
+from confroute.answers import without_thought
+from confroute.decision import Decided, Message, RouteRequest, RouterInfo, Sample
 from confroute.errors import ConfigurationError, SamplingError
 from confroute.routers._verdict import Draw, Draws, SamplingRouter, check_threshold, verdict
+from confroute.uncertainty.structure import problem_of
 
 CHECK_QUESTION = "Is this answer correct? Reply with yes or no, one word."
 
@@ -48,10 +50,11 @@ class SelfCheckRouter(SamplingRouter):
 
     def draws(self, request: RouteRequest) -> Draws:
         """Draw the greedy answer, then the check of it."""
-        drafts = yield Draw(1, temperature=0.0, max_tokens=self.max_tokens)
+        drafts = yield Draw(1, temperature=None, max_tokens=self.max_tokens)
         draft = drafts[0]
-        if draft.is_empty:
-            raise SamplingError("the edge model gave an empty answer, which it cannot check")
+        problem = problem_of(draft, request)
+        if problem is not None:
+            return self._verdict(request, drafts, 1.0, f"the edge's answer {problem}: uncertainty")
         append = (Message("assistant", _said(draft)), Message("user", CHECK_QUESTION))
         if self.votes is None:
             checks = yield Draw(1, append, temperature=0.0, max_tokens=1, logprobs=True)
@@ -60,27 +63,31 @@ class SelfCheckRouter(SamplingRouter):
         else:
             checks = yield Draw(self.votes, append, max_tokens=_VOTE_MAX_TOKENS)
             p_yes, told = _count(checks), f"share of yes in {len(checks)} checks"
+        told = f"asked whether its answer is right, the edge says yes ({told} {p_yes:.2f}): uncertainty"
+        return self._verdict(request, [draft, *checks], 1 - p_yes, told)
+
+    def _verdict(self, request: RouteRequest, samples: list[Sample], score: float, told: str) -> Decided:
         return verdict(
             request,
-            score=1 - p_yes,
+            score=score,
             threshold=self.threshold,
             method="self_check",
-            told=f"asked whether its answer is right, the edge says yes ({told} {p_yes:.2f}): doubt",
+            told=told,
             router=RouterInfo(
                 name="self-check" if self.votes is None else "self-check-votes", version=_VERSION
             ),
-            samples=[draft, *checks],
+            samples=samples,
             draft=0,
         )
 
 
 def _said(draft: Sample) -> str:
     """Return the answer as text, tool calls included."""
-    return "\n".join([draft.text, *(call.key for call in draft.tool_calls)]).strip()
+    return "\n".join([without_thought(draft.text), *(call.key for call in draft.tool_calls)]).strip()
 
 
 def _says_yes(check: Sample) -> bool | None:
-    word = re.match(r"\W*(\w+)", check.text)
+    word = re.match(r"\W*(\w+)", without_thought(check.text))
     return _SAYS.get(word[1].casefold()) if word else None
 
 
