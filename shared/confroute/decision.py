@@ -13,15 +13,16 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from confroute.answers import without_thought
+
 Route = Literal["edge", "cloud"]
 Role = Literal["system", "user", "assistant", "tool"]
 Method = Literal[
     "trained",
+    "confidence",
     "entropy",
-    "logprob",
     "self_check",
     "cascade",
-    "combined",
     "forced",
     "private",
     "capability",
@@ -60,14 +61,20 @@ class RouteRequest:
         messages: The conversation so far, oldest first.
         tools: Names of the tools that the answering model may call.
         private: Whether the request must never leave the edge.
-        query: The text that a trained router embeds: the last human turn, with the exchange before it
-            where the turn is too short to stand alone ("yes, do it"). Derived from `messages` if empty.
+        query: The question itself, which a trained router embeds and judges of meaning read. In a prompt
+            that carries passages it is what was asked, not the prompt. Derived from `messages` if empty:
+            the last human turn, with the exchange before it where the turn is too short to stand alone
+            ("yes, do it").
+        tool_schemas: The JSON schema of each tool's arguments, by the tool's name, where it is known.
+        answer_schema: The JSON schema that was asked of the answer's text; None where none was.
     """
 
     messages: tuple[Message, ...]
     tools: tuple[str, ...] = ()
     private: bool = False
     query: str = ""
+    tool_schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
+    answer_schema: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.query:
@@ -155,14 +162,23 @@ def _sum(a: Number | None, b: Number | None) -> Number | None:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One tool call of a model: the tool's name and its arguments."""
+    """One tool call of a model.
+
+    Attributes:
+        name: The tool's name.
+        args: Its arguments.
+        unread: The arguments as the model wrote them, where they are no JSON object; None where they are.
+    """
 
     name: str
     args: Mapping[str, Any] = field(default_factory=dict)
+    unread: str | None = None
 
     @property
     def key(self) -> str:
         """A canonical text: equal for the same tool with equal arguments."""
+        if self.unread is not None:
+            return f"{self.name}({self.unread})"
         return f"{self.name}({json.dumps(dict(self.args), sort_keys=True, ensure_ascii=False, default=str)})"
 
 
@@ -173,7 +189,7 @@ class Sample:
     Attributes:
         text: The answer.
         tool_calls: The tools that it calls, if any.
-        logprob: Sum of the token log-probabilities, in nats; None where unknown.
+        logprob: Sum of the log-probabilities of the answer's tokens, in nats; None where unknown.
         n_tokens: Number of tokens that `logprob` sums over; None where unknown.
         usage: Tokens and money of the call; None where unknown.
         model: Name of the model that answered; empty where unknown.
@@ -197,8 +213,8 @@ class Sample:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the answer has neither text nor a tool call."""
-        return not self.text.strip() and not self.tool_calls
+        """Whether the answer has neither a tool call nor text beyond its thought."""
+        return not self.tool_calls and not without_thought(self.text).strip()
 
 
 @runtime_checkable
@@ -206,7 +222,9 @@ class Sampler(Protocol):
     """A face's handle on one model.
 
     It keeps the original messages (images, tool history) and the bound tools; `append` adds what a probe
-    or a self-check asks. It may return fewer samples than asked for only by raising.
+    or a self-check asks. A temperature of None is the model's own where its user set one, and greedy
+    otherwise. Log-probabilities and several answers in one request are wishes: a model that refuses them is
+    asked without. It may return fewer samples than asked for only by raising.
     """
 
     def sample(
@@ -215,7 +233,7 @@ class Sampler(Protocol):
         n: int,
         *,
         append: Sequence[Message] = (),
-        temperature: float = 1.0,
+        temperature: float | None = 1.0,
         max_tokens: int | None = None,
         logprobs: bool = False,
     ) -> list[Sample]:
@@ -228,7 +246,7 @@ class Sampler(Protocol):
         n: int,
         *,
         append: Sequence[Message] = (),
-        temperature: float = 1.0,
+        temperature: float | None = 1.0,
         max_tokens: int | None = None,
         logprobs: bool = False,
     ) -> list[Sample]:
@@ -257,7 +275,9 @@ class RouteDecision(BaseModel):
         private: Whether the request was pinned to the edge.
         n_samples: How many answers were drawn in order to decide.
         usage: Tokens and US dollars spent to decide: samples and discarded drafts, not the reply.
-        router: The router that was asked; None where none was.
+        settled_early: Whether drawing stopped once the verdict was settled; the score is then a bound on
+            that of all samples, on the same side of the threshold.
+        router: The router that was asked, and by its name the scale of the score; None where none was.
         fallback_from: The route that was decided on, if another one answered.
         fallback_cause: Why that other one answered.
     """
@@ -272,6 +292,7 @@ class RouteDecision(BaseModel):
     private: bool = False
     n_samples: int = Field(default=0, ge=0)
     usage: Usage = Field(default_factory=Usage.none_spent)
+    settled_early: bool = False
     router: RouterInfo | None = None
     fallback_from: Route | None = None
     fallback_cause: str | None = None
@@ -281,39 +302,16 @@ class RouteDecision(BaseModel):
         return self.model_dump(mode="json")
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What a sampling router saw, for people who ask why.
-
-    Attributes:
-        samples: The answers drawn.
-        clusters: The cluster of each sample, numbered from 0 in order of first appearance.
-        entropy: Semantic entropy in nats.
-        normalized: The same divided by log N, in [0, 1].
-        estimator: The estimator that gave it.
-    """
-
-    samples: tuple[Sample, ...]
-    clusters: tuple[int, ...]
-    entropy: float
-    normalized: float
-    estimator: str
+class Evidence(Protocol):
+    """What a router saw, for people who ask why."""
 
     def groups(self) -> list[list[Sample]]:
-        """Return the samples by cluster, largest cluster first."""
-        groups: list[list[Sample]] = [[] for _ in range(max(self.clusters, default=-1) + 1)]
-        for sample, label in zip(self.samples, self.clusters, strict=True):
-            groups[label].append(sample)
-        return sorted(groups, key=len, reverse=True)
+        """Return the answers by meaning: first those that mean what would be handed out."""
+        ...
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the answers by meaning, and their entropy, as plain JSON data."""
-        return {
-            "meanings": [[sample.text for sample in group] for group in self.groups()],
-            "entropy": self.entropy,
-            "normalized": self.normalized,
-            "estimator": self.estimator,
-        }
+        """Return what was seen as plain JSON data."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from confroute.decision import Decided, Evidence, Message, Route, RouteRequest, RouterInfo, Sample
+from confroute.decision import Decided, Message, Route, RouteRequest, RouterInfo, Sample
 from confroute.errors import ConfigurationError
 from confroute.routers._stopping import stopping
 from confroute.routers._verdict import Draw, Draws, SamplingRouter, check_threshold, verdict
@@ -30,6 +31,41 @@ BRIEF_INSTRUCTION = "Answer in as few words as possible."
 BRIEF_MAX_TOKENS = 32
 
 _VERSION = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class EntropyEvidence:
+    """What a router that takes the entropy of samples saw, for people who ask why.
+
+    Attributes:
+        samples: The answers drawn.
+        clusters: The cluster of each sample, numbered from 0 in order of first appearance.
+        entropy: Semantic entropy in nats.
+        normalized: The same divided by log N, in [0, 1].
+        estimator: The estimator that gave it.
+    """
+
+    samples: tuple[Sample, ...]
+    clusters: tuple[int, ...]
+    entropy: float
+    normalized: float
+    estimator: str
+
+    def groups(self) -> list[list[Sample]]:
+        """Return the samples by cluster, largest cluster first."""
+        groups: list[list[Sample]] = [[] for _ in range(max(self.clusters, default=-1) + 1)]
+        for sample, label in zip(self.samples, self.clusters, strict=True):
+            groups[label].append(sample)
+        return sorted(groups, key=len, reverse=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answers by meaning, and their entropy, as plain JSON data."""
+        return {
+            "meanings": [[sample.text for sample in group] for group in self.groups()],
+            "entropy": self.entropy,
+            "normalized": self.normalized,
+            "estimator": self.estimator,
+        }
 
 
 class EntropyRouter(SamplingRouter):
@@ -164,7 +200,7 @@ class EntropyRouter(SamplingRouter):
             so_far = found.entropy / math.log(self.n_samples)
             below = math.nextafter(self.threshold, -math.inf)
             score = max(so_far, self.threshold) if stopped == "cloud" else min(so_far, below)
-        evidence = Evidence(
+        evidence = EntropyEvidence(
             samples=tuple(samples),
             clusters=found.clusters,
             entropy=found.entropy,

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from confroute.answers import answer_begins, answer_of, conclusion_of, without_thought
+
+CHOICE = "What falls?\nA. sun\nB. rain\nC. wind"
+SUM = "What is 17 * 23?"
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        ("<think>\nSydney? No.\n</think>\n\nCanberra", "Canberra"),
+        ("<THINKING>Sydney?</THINKING>Canberra", "Canberra"),
+        ("[THINK]Sydney?[/THINK]Canberra", "Canberra"),
+        ("◁think▷Sydney?◁/think▷Canberra", "Canberra"),
+        ("Sydney? No, that is larger.\n</think>\n\nCanberra", "Canberra"),  # the tag opened in the prompt
+        ("<think>a</think>Perhaps.\n<think>b</think>\nCanberra", "Canberra"),
+        (
+            "<|channel|>analysis<|message|>Sydney?<|end|><|channel|>final<|message|>Canberra<|return|>",
+            "Canberra",
+        ),
+        ("<think>Is it Canb", ""),
+        ("Let me see.\n<think>Is it Canb", ""),
+        ("<think>Canberra</think>", ""),
+        ("Canberra", "Canberra"),
+        ("Write `<think>` before a thought and `</think>` after it.",) * 2,
+        ("if a < b and [1] > 2: pass",) * 2,
+        ("", ""),
+    ],
+)
+def test_a_thought_is_not_the_answer(reply: str, answer: str) -> None:
+    assert without_thought(reply) == answer
+    begins = answer_begins(reply)
+    if begins is None:
+        assert answer == ""
+    else:
+        assert answer in reply[begins:]
+
+
+@pytest.mark.parametrize(
+    ("reply", "question", "answer"),
+    [
+        (r"17*20 is 340, and 17*3 is 51.\nSo we get \(\boxed{391}\).", SUM, "391"),
+        (r"First \boxed{1}, then the fraction \[\boxed{\frac{3}{4}}\]", "", r"\frac{3}{4}"),
+        (r"The speed is \boxed{42 \text{ km/h}} in the end.", "", "42  km/h"),
+        ("He runs 3*60=180 metres.\n#### 540", "How many metres?", "540"),
+        ("It is wet outside and it is cold, too. The answer is B, since it is wet.", CHOICE, "B"),
+        ("A. sun is dry. C. wind is air. B. rain is what falls.\n\n**B**", CHOICE, "B"),
+        ("Water falls when it is cold, and then it is wet everywhere: (B) is correct.", CHOICE, "B"),
+        ("After some thought about the matter, the final answer is: **Paris**. It is large.", "", "Paris"),
+        ("Nach langem Nachdenken über alles komme ich zum Schluss: die Antwort ist Paris.", "", "Paris"),
+        (
+            "He fills 3 + 4 = 7 bags a day.\nTherefore, he can fill 14 bags in 2 days.",
+            "How many bags can he fill in 2 days?",
+            "14",
+        ),
+        ("20 * 17 = 340, and 3 * 17 = 51, which together makes 391 in all.", SUM, "391"),
+        ("<think>It may be 390.</think>20*17=340 and 3*17=51, and 340 + 51 is the result: 391", SUM, "391"),
+    ],
+)
+def test_the_conclusion_of_a_worked_answer_is_its_answer(reply: str, question: str, answer: str) -> None:
+    assert answer_of(reply, question) == answer
+    assert conclusion_of(reply, question) == answer
+
+
+@pytest.mark.parametrize(
+    ("reply", "question"),
+    [
+        ("Shakespeare wrote 37 plays. They were written between 1589 and 1613.", "How many plays are there?"),
+        ("He lived in Paris for some years, and then in a small town nearby.", "Where did he live?"),
+        ("391", SUM),
+        ("Paris", ""),
+    ],
+)
+def test_other_answers_are_taken_whole(reply: str, question: str) -> None:
+    assert answer_of(reply, question) == reply
+    assert conclusion_of(reply, question) is None
+
+
+@given(st.text(max_size=400), st.text(max_size=100))
+def test_any_text_can_be_read(reply: str, question: str) -> None:
+    assert isinstance(answer_of(reply, question), str)
+    assert len(without_thought(reply)) <= len(reply)
+
+
+@given(st.text(alphabet="<>/think \nab{}\\oxed[]=1.", max_size=300))
+def test_what_is_read_stands_in_the_reply(reply: str) -> None:
+    begins = answer_begins(reply)
+    said = without_thought(reply)
+    assert said == "" if begins is None else said in reply[begins:]
