@@ -67,7 +67,7 @@ class CloudShare:
     ) -> None:
         if not _is_number(share) or not 0 <= share <= 1:
             raise ConfigurationError(f"share is {share!r}: expected a fraction of calls between 0 and 1")
-        if not _is_number(window) or window != int(window) or window < _FEWEST:
+        if not _is_number(window) or not _FEWEST <= window < float("inf") or window != int(window):
             raise ConfigurationError(
                 f"window is {window!r}: expected a whole number of at least {_FEWEST}, since fewer scores "
                 "tell no quantile"
