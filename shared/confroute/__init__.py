@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from confroute.routers.entropy import EntropyRouter
     from confroute.routers.logprob import LogProbRouter
     from confroute.routers.self_check import SelfCheckRouter
+    from confroute.routers.threshold import CloudShare
     from confroute.routers.trained import TrainedRouter, load_router
 
 _HOMES = {
     "CascadeRouter": "confroute.routers.cascade",
+    "CloudShare": "confroute.routers.threshold",
     "CombinedRouter": "confroute.routers.combined",
     "ConfidenceRouter": "confroute.routers.confidence",
     "EntropyRouter": "confroute.routers.entropy",
@@ -38,6 +40,7 @@ _HOMES = {
 
 __all__ = [
     "CascadeRouter",
+    "CloudShare",
     "CombinedRouter",
     "ConfidenceRouter",
     "EntropyRouter",
