@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from confroute.decision import RouteDecision, RouteRequest, Sample
     from confroute.execution.control import control
     from confroute.routers.cascade import CascadeRouter
-    from confroute.routers.combined import CombinedRouter
     from confroute.routers.entropy import EntropyRouter
     from confroute.routers.logprob import LogProbRouter
     from confroute.routers.self_check import SelfCheckRouter
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CascadeRouter": "confroute.routers.cascade",
-    "CombinedRouter": "confroute.routers.combined",
     "EntropyRouter": "confroute.routers.entropy",
     "LogProbRouter": "confroute.routers.logprob",
     "RouteDecision": "confroute.decision",
@@ -36,7 +34,6 @@ _HOMES = {
 
 __all__ = [
     "CascadeRouter",
-    "CombinedRouter",
     "EntropyRouter",
     "LogProbRouter",
     "RouteDecision",
