@@ -103,7 +103,6 @@ def test_an_adaptive_signal_keeps_its_verdict() -> None:
     signal = EntropyRouter(
         n_samples=10,
         adaptive=True,
-        early_stop_risk=0.1,
         estimator="discrete",
         equivalence=ExactEquivalence(),
         threshold=0.37,
