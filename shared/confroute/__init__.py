@@ -15,14 +15,12 @@ if TYPE_CHECKING:
     from confroute.execution.control import control
     from confroute.routers.cascade import CascadeRouter
     from confroute.routers.entropy import EntropyRouter
-    from confroute.routers.logprob import LogProbRouter
     from confroute.routers.self_check import SelfCheckRouter
     from confroute.routers.trained import TrainedRouter, load_router
 
 _HOMES = {
     "CascadeRouter": "confroute.routers.cascade",
     "EntropyRouter": "confroute.routers.entropy",
-    "LogProbRouter": "confroute.routers.logprob",
     "RouteDecision": "confroute.decision",
     "RouteRequest": "confroute.decision",
     "Sample": "confroute.decision",
@@ -35,7 +33,6 @@ _HOMES = {
 __all__ = [
     "CascadeRouter",
     "EntropyRouter",
-    "LogProbRouter",
     "RouteDecision",
     "RouteRequest",
     "Sample",

@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 import confroute
-from confroute import EntropyRouter, LogProbRouter, RouteDecision, RouteRequest, load_router
+from confroute import EntropyRouter, RouteDecision, RouteRequest, SelfCheckRouter, load_router
 from confroute.calibration import calibrate
 from confroute.cli import main
 from confroute.decision import RouterInfo
@@ -303,7 +303,7 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             "importlib.util.find_spec", lambda name: None if name == "langchain" else find_spec(name)
         )
         yield raised(MissingExtraError, lambda: langchain_confroute.ConfRouteMiddleware)
-    yield reason(pair(LogProbRouter()))
+    yield reason(pair(SelfCheckRouter(), edge="Fontane"))
     yield reason(pair(Slow("edge"), edge_timeout=0.01))
     down = pair(ScriptedRouter("cloud"), cloud=refused)
     yield reason(down)

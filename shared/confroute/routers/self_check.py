@@ -107,5 +107,5 @@ def _count(checks: Sequence[Sample]) -> float:
 def _unreadable(checks: Sequence[Sample]) -> SamplingError:
     return SamplingError(
         f"asked whether its answer is right, the edge model {checks[0].model!r} said neither yes nor no: use "
-        "LogProbRouter or EntropyRouter with it"
+        "ConfidenceRouter(n_samples=0) or EntropyRouter with it"
     )
