@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     from confroute.decision import RouteDecision, RouteRequest, Sample
     from confroute.execution.control import control
     from confroute.routers.cascade import CascadeRouter
-    from confroute.routers.combined import CombinedRouter
     from confroute.routers.confidence import ConfidenceRouter
     from confroute.routers.entropy import EntropyRouter
-    from confroute.routers.logprob import LogProbRouter
     from confroute.routers.self_check import SelfCheckRouter
     from confroute.routers.threshold import CloudShare
     from confroute.routers.trained import TrainedRouter, load_router
@@ -25,10 +23,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "CascadeRouter": "confroute.routers.cascade",
     "CloudShare": "confroute.routers.threshold",
-    "CombinedRouter": "confroute.routers.combined",
     "ConfidenceRouter": "confroute.routers.confidence",
     "EntropyRouter": "confroute.routers.entropy",
-    "LogProbRouter": "confroute.routers.logprob",
     "RouteDecision": "confroute.decision",
     "RouteRequest": "confroute.decision",
     "Sample": "confroute.decision",
@@ -41,10 +37,8 @@ _HOMES = {
 __all__ = [
     "CascadeRouter",
     "CloudShare",
-    "CombinedRouter",
     "ConfidenceRouter",
     "EntropyRouter",
-    "LogProbRouter",
     "RouteDecision",
     "RouteRequest",
     "Sample",

@@ -17,9 +17,9 @@ from confroute.decision import (
     Usage,
 )
 from confroute.errors import ConfigurationError, SamplingError
+from confroute.routers._verdict import Draw, Draws, SamplingRouter, verdict
 from confroute.routers.cascade import CascadeRouter
 from confroute.routers.entropy import EntropyRouter
-from confroute.routers.logprob import LogProbRouter
 from confroute.testing import ScriptedSampler
 from confroute.uncertainty import ExactEquivalence
 
@@ -50,12 +50,35 @@ class Trained:
         return self.decide(request, sampler)
 
 
+class Doubt(SamplingRouter):
+    """A signal that draws one answer, and doubts it as much as that was unlikely."""
+
+    def __init__(self, threshold: float = 0.5) -> None:
+        self.threshold = threshold
+
+    def draws(self, request: RouteRequest) -> Draws:
+        samples = yield Draw(1, logprobs=True)
+        mean = samples[0].mean_logprob
+        if mean is None:
+            raise SamplingError("no token log-probabilities")
+        return verdict(
+            request,
+            score=1 - math.exp(mean),
+            threshold=self.threshold,
+            method="self_check",
+            told="the edge's answer: doubt",
+            router=RouterInfo(name="doubt", version="1"),
+            samples=samples,
+            draft=0,
+        )
+
+
 def answer(probability: float) -> Sample:
     return Sample("Paris", logprob=math.log(probability), n_tokens=1, usage=PRICED)
 
 
 def cascade(score: float, signal_threshold: float = 0.5) -> CascadeRouter:
-    return CascadeRouter(Trained(score), LogProbRouter(threshold=signal_threshold), band=(0.3, 0.7))
+    return CascadeRouter(Trained(score), Doubt(signal_threshold), band=(0.3, 0.7))
 
 
 @pytest.mark.parametrize(("score", "route"), [(0.0, "edge"), (0.29, "edge"), (0.7, "cloud"), (1.0, "cloud")])
@@ -87,7 +110,7 @@ def test_inside_of_the_band_the_signal_rules_and_its_draft_is_kept() -> None:
 @given(score=st.floats(0, 1), doubt=st.floats(0, 1), signal_threshold=st.floats(0, 1))
 def test_one_rule_holds_everywhere(score: float, doubt: float, signal_threshold: float) -> None:
     sample = answer(max(1 - doubt, 1e-300))
-    signal = LogProbRouter(threshold=signal_threshold)
+    signal = Doubt(signal_threshold)
     alone = signal.decide(QUESTION, ScriptedSampler([sample])).decision
     decision = cascade(score, signal_threshold).decide(QUESTION, ScriptedSampler([sample])).decision
     assert decision.score is not None
@@ -103,7 +126,6 @@ def test_an_adaptive_signal_keeps_its_verdict() -> None:
     signal = EntropyRouter(
         n_samples=10,
         adaptive=True,
-        early_stop_risk=0.1,
         estimator="discrete",
         equivalence=ExactEquivalence(),
         threshold=0.37,
@@ -153,7 +175,7 @@ def test_no_sampler_is_an_error_at_every_score() -> None:
 
 
 def test_a_router_without_a_score_is_refused() -> None:
-    router = CascadeRouter(Trained(None), LogProbRouter(), band=(0.3, 0.7))
+    router = CascadeRouter(Trained(None), Doubt(), band=(0.3, 0.7))
     with pytest.raises(ConfigurationError, match="the trained router gave no score"):
         router.decide(QUESTION, ScriptedSampler(["x"]))
 
@@ -164,12 +186,12 @@ def test_a_router_without_a_score_is_refused() -> None:
         ({"band": (0.7, 0.3)}, r"band is \(0.7, 0.3\)"),
         ({"band": (0.5, 0.5)}, "expected"),
         ({"band": (-0.1, 0.5)}, "expected"),
-        ({"band": (0.3, 0.7), "signal": LogProbRouter(threshold=1.5)}, "the signal's threshold is 1.5"),
+        ({"band": (0.3, 0.7), "signal": Doubt(1.5)}, "the signal's threshold is 1.5"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
-        CascadeRouter(Trained(0.5), **{"signal": LogProbRouter(), **arguments})
+        CascadeRouter(Trained(0.5), **{"signal": Doubt(), **arguments})
 
 
 def test_it_keeps_the_contract() -> None:

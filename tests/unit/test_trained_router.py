@@ -247,10 +247,10 @@ print(load_router(sys.argv[1]).score_embeddings(np.eye(26)[[0, 25]]).tolist())
 
 def test_another_edge_is_warned_about(folder: Path) -> None:
     with pytest.warns(UserWarning, match=r"'small-1b'.*'other-7b'"):
-        load_router(folder, "other-7b")
+        load_router(folder, edge_model="other-7b")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        load_router(folder, "ollama:Small_1B")
+        load_router(folder, edge_model="ollama:Small_1B")
         load_router(folder)
 
 
@@ -268,14 +268,6 @@ def test_names_of_models(a: str, b: str, same: bool) -> None:
     assert same_model(a, b) is same
 
 
-def test_without_a_default_router_the_error_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(trained, "_DEFAULT_FOLDER", tmp_path / "default")
-    with pytest.raises(ConfigurationError, match="confroute train"):
-        load_router()
-
-
 @pytest.mark.parametrize("threshold", [-0.1, float("nan"), float("inf")])
 def test_impossible_thresholds_are_refused(threshold: float) -> None:
     with pytest.raises(ConfigurationError, match="threshold"):
@@ -285,7 +277,3 @@ def test_impossible_thresholds_are_refused(threshold: float) -> None:
 def test_fitting_on_nothing_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="no questions"):
         TrainedRouter(head=KNNHead(), encoder=LetterEncoder()).fit([], [])
-
-
-def test_the_router_that_ships_knows_what_it_was_trained_on() -> None:
-    assert len(load_router().trained_on) == 1586  # of 1,587 labelled rows, two with one text

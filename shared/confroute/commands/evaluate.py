@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from confroute.evaluation.outcomes import Outcomes
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_ROUTERS = ("entropy", "logprob", "self-check")
+_ROUTERS = ("entropy", "self-check")
 _BENCHMARKS = ("mmlu", "gsm8k", "mt-bench")
 _EXIT_DRIFT = 4
 
@@ -32,7 +32,7 @@ _EXIT_DRIFT = 4
 @click.option(
     "--router",
     metavar="FOLDER",
-    help="A saved router; with live models also entropy, logprob or self-check.  [default: entropy]",
+    help="A saved router; with live models also entropy or self-check.  [default: entropy]",
 )
 @click.option("--encoder", help="The saved router's encoder from another place, such as a folder.")
 @click.option("--threshold", type=float, help="Its threshold.  [default: the router's own]")
@@ -202,12 +202,10 @@ def _live(options: dict[str, Any]) -> tuple[Outcomes, Signal, float | None]:
 
 def _router(options: dict[str, Any]) -> Any:
     from confroute.routers.entropy import EntropyRouter
-    from confroute.routers.logprob import LogProbRouter
     from confroute.routers.self_check import SelfCheckRouter
 
     makers: dict[str, Any] = {
         "entropy": lambda: EntropyRouter(probe="brief"),
-        "logprob": LogProbRouter,
         "self-check": SelfCheckRouter,
     }
     maker = makers.get(options["router"] or "entropy")

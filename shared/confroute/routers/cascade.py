@@ -32,7 +32,8 @@ class CascadeRouter:
 
     Args:
         trained: Asked first, and always; a router that draws no samples.
-        signal: Asked inside of the band: an `EntropyRouter`, a `LogProbRouter` or a `SelfCheckRouter`.
+        signal: Asked inside of the band: a `ConfidenceRouter`, an `EntropyRouter` or a
+            `SelfCheckRouter`.
         band: ``(low, high)`` of the trained score, within [0, 1]; the signal is asked where
             ``low <= score < high``.
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from confroute.decision import Decided, Message, Route, RouteRequest, RouterInfo, Sample
 from confroute.errors import ConfigurationError
-from confroute.routers._stopping import stopping
+from confroute.routers._stopping import SureStopping
 from confroute.routers._verdict import Draw, Draws, SamplingRouter, check_threshold, verdict
 from confroute.uncertainty import (
     CachedEquivalence,
@@ -96,10 +96,6 @@ class EntropyRouter(SamplingRouter):
         estimator: See `confroute.uncertainty.entropy`.
         max_tokens: Longest sample; by default 32 for brief probes and the model's own limit for full ones.
         adaptive: Whether to stop drawing once the verdict is settled.
-        early_stop_risk: With `adaptive`, stop sooner still, where the verdict differs from that of all
-            `n_samples` with at most this chance, whatever the question: see
-            `confroute.routers._stopping.RiskStopping`. Needs ``estimator="discrete"``, since the chance is
-            counted over cluster sizes.
 
     Raises:
         ConfigurationError: If an argument is out of its range, or two do not go together.
@@ -116,7 +112,6 @@ class EntropyRouter(SamplingRouter):
         estimator: Estimator = "likelihood",
         max_tokens: int | None = None,
         adaptive: bool = False,
-        early_stop_risk: float = 0.0,
     ) -> None:
         if n_samples < 2:
             raise ConfigurationError(
@@ -133,7 +128,11 @@ class EntropyRouter(SamplingRouter):
             raise ConfigurationError(
                 f"estimator is {estimator!r}: expected one of {', '.join(get_args(Estimator))}"
             )
-        _check_adaptive(estimator, adaptive, early_stop_risk)
+        if adaptive and estimator == "paper":
+            raise ConfigurationError(
+                "adaptive sampling needs an entropy that is bounded: expected estimator 'likelihood' or "
+                "'discrete'"
+            )
         self.n_samples = n_samples
         self.threshold = check_threshold(threshold)
         self.equivalence = equivalence if equivalence is not None else default_equivalence()
@@ -142,16 +141,13 @@ class EntropyRouter(SamplingRouter):
         self.estimator = estimator
         self.max_tokens = BRIEF_MAX_TOKENS if max_tokens is None and probe == "brief" else max_tokens
         self.adaptive = adaptive
-        self.early_stop_risk = early_stop_risk
-        if adaptive:
-            stopping(n_samples, threshold, early_stop_risk)  # refuses what it cannot do, and is kept
 
     def draws(self, request: RouteRequest) -> Draws:
         """Draw answers, all at once or step by step, and judge by their entropy."""
         if not self.adaptive:
             samples = yield self._draw(self.n_samples)
             return self._verdict(request, samples, self._entropy(request, samples, self.equivalence))
-        rule = stopping(self.n_samples, self.threshold, self.early_stop_risk)
+        rule = SureStopping(self.n_samples, self.threshold)
         samples, missing = [], rule.missing([])
         with CachedEquivalence(self.equivalence, ":memory:") as kept:  # a pair is judged once, not every step
             while isinstance(missing, int):
@@ -186,8 +182,6 @@ class EntropyRouter(SamplingRouter):
         """Whether the largest cluster may come to be one that cannot be used once all samples are drawn."""
         declined = [problem_of(sample, request) is not None for sample in samples]
         answered = Counter(label for label, no in zip(found.clusters, declined, strict=True) if not no)
-        if self.early_stop_risk and not any(declined):
-            return False
         return sum(declined) + self.n_samples - len(samples) >= max(answered.values(), default=0)
 
     def _verdict(
@@ -231,10 +225,9 @@ class EntropyRouter(SamplingRouter):
         meanings = "one meaning" if found.n_clusters == 1 else f"{found.n_clusters} meanings"
         if not early:
             return f"{n_drawn} edge answers with {meanings}: uncertainty"
-        chance = f" but with a chance of {self.early_stop_risk:g} at most" if self.early_stop_risk else ""
         return (
             f"{n_drawn} edge answers with {meanings}, and {self.n_samples - n_drawn} more would not change "
-            f"the verdict{chance}: uncertainty"
+            "the verdict: uncertainty"
         )
 
 
@@ -246,25 +239,6 @@ def _problem(samples: Sequence[Sample], found: SemanticEntropy, request: RouteRe
         return None if problem is None or is_refusal(first.text) else f"the edge's answer {problem}"
     what = "say nothing" if first.is_empty else "decline to answer"
     return f"{found.clusters.count(found.largest)} of {len(samples)} edge answers {what}"
-
-
-def _check_adaptive(estimator: Estimator, adaptive: bool, risk: float) -> None:
-    if not 0 <= risk < 0.5:
-        raise ConfigurationError(f"early_stop_risk is {risk}: expected a chance in [0, 0.5)")
-    if risk and not adaptive:
-        raise ConfigurationError(
-            f"early_stop_risk is {risk} without adaptive=True: expected both, or neither"
-        )
-    if risk and estimator != "discrete":
-        raise ConfigurationError(
-            f"early_stop_risk goes with estimator='discrete', not {estimator!r}: the chance of another "
-            "verdict is counted over cluster sizes"
-        )
-    if adaptive and estimator == "paper":
-        raise ConfigurationError(
-            "adaptive sampling needs an entropy that is bounded: expected estimator 'likelihood' or "
-            "'discrete'"
-        )
 
 
 def _sizes_and_masses(

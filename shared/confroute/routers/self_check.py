@@ -14,6 +14,7 @@ from confroute.uncertainty.structure import problem_of
 
 CHECK_QUESTION = "Is this answer correct? Reply with yes or no, one word."
 
+_VOTES = 5  # where a model tells no log-probability
 _VOTE_MAX_TOKENS = 8
 _VERSION = "1"
 _SAYS = {"yes": True, "true": True, "correct": True, "right": True}
@@ -26,8 +27,8 @@ class SelfCheckRouter(SamplingRouter):
     The edge answers greedily, then is asked whether that answer is right (P(True) of Kadavath et al. 2022,
     arXiv 2207.05221); the score is 1 − P(yes). By default P(yes) is read off the log-probability of the one
     token that the check says: p where it is a yes, 1 − p where it is a no. With `votes`, the check is drawn
-    so many times and P(yes) is the share of yes among the verdicts that can be read. The two scales differ:
-    a threshold belongs to one of them.
+    so many times and P(yes) is the share of yes among the verdicts that can be read; so it is, with five
+    votes, where a model tells no log-probability. The two scales differ: a threshold belongs to one of them.
 
     Args:
         threshold: The cloud answers where ``score >= threshold``.
@@ -56,26 +57,33 @@ class SelfCheckRouter(SamplingRouter):
         if problem is not None:
             return self._verdict(request, drafts, 1.0, f"the edge's answer {problem}: uncertainty")
         append = (Message("assistant", _said(draft)), Message("user", CHECK_QUESTION))
+        checks: list[Sample] = []
+        p_yes, scale, source = None, "self-check", "P(yes)"
         if self.votes is None:
             checks = yield Draw(1, append, temperature=0.0, max_tokens=1, logprobs=True)
-            checks = checks[:1]
-            p_yes, told = _read_logprob(checks[0]), "P(yes)"
-        else:
-            checks = yield Draw(self.votes, append, max_tokens=_VOTE_MAX_TOKENS)
-            p_yes, told = _count(checks), f"share of yes in {len(checks)} checks"
-        told = f"asked whether its answer is right, the edge says yes ({told} {p_yes:.2f}): uncertainty"
-        return self._verdict(request, [draft, *checks], 1 - p_yes, told)
+            p_yes = _read_logprob(checks[0])
+        if p_yes is None:
+            votes = yield Draw(self.votes or _VOTES, append, max_tokens=_VOTE_MAX_TOKENS)
+            checks = [*checks, *votes]
+            p_yes, scale, source = _count(votes), "self-check-votes", f"share of yes in {len(votes)} checks"
+        told = f"asked whether its answer is right, the edge says yes ({source} {p_yes:.2f}): uncertainty"
+        return self._verdict(request, [draft, *checks], 1 - p_yes, told, scale)
 
-    def _verdict(self, request: RouteRequest, samples: list[Sample], score: float, told: str) -> Decided:
+    def _verdict(
+        self,
+        request: RouteRequest,
+        samples: list[Sample],
+        score: float,
+        told: str,
+        scale: str = "self-check",
+    ) -> Decided:
         return verdict(
             request,
             score=score,
             threshold=self.threshold,
             method="self_check",
             told=told,
-            router=RouterInfo(
-                name="self-check" if self.votes is None else "self-check-votes", version=_VERSION
-            ),
+            router=RouterInfo(name=scale, version=_VERSION),
             samples=samples,
             draft=0,
         )
@@ -91,15 +99,13 @@ def _says_yes(check: Sample) -> bool | None:
     return _SAYS.get(word[1].casefold()) if word else None
 
 
-def _read_logprob(check: Sample) -> float:
+def _read_logprob(check: Sample) -> float | None:
+    """Return P(yes) by the log-probability of a check; None where the model told none."""
     says_yes = _says_yes(check)
     if says_yes is None:
         raise _unreadable([check])
     if check.logprob is None or math.isnan(check.logprob):
-        raise SamplingError(
-            f"the edge model {check.model!r} gave no log-probability of its yes or no: "
-            "use SelfCheckRouter(votes=5), which draws several checks and counts"
-        )
+        return None
     said = math.exp(min(check.logprob, 0.0))
     return said if says_yes else 1 - said
 
@@ -114,5 +120,5 @@ def _count(checks: Sequence[Sample]) -> float:
 def _unreadable(checks: Sequence[Sample]) -> SamplingError:
     return SamplingError(
         f"asked whether its answer is right, the edge model {checks[0].model!r} said neither yes nor no: use "
-        "LogProbRouter or EntropyRouter with it"
+        "ConfidenceRouter(n_samples=0) or EntropyRouter with it"
     )

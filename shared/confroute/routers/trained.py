@@ -30,7 +30,6 @@ from confroute.heads.storage import (
 FloatArray = NDArray[np.float64]
 
 _VERSION = "1"
-_DEFAULT_FOLDER = Path(__file__).with_name("default")
 _SAME_ENCODER = 0.999
 
 
@@ -253,12 +252,12 @@ class TrainedRouter:
 
 
 def load_router(
-    path: str | Path | None = None, edge_model: str | None = None, *, encoder: Encoder | None = None
+    folder: str | Path, *, edge_model: str | None = None, encoder: Encoder | None = None
 ) -> TrainedRouter:
-    """Load a saved router, or the default one that ships with the package.
+    """Load a saved router.
 
     Args:
-        path: Its folder; the default router if None.
+        folder: What ``confroute train`` or `TrainedRouter.save` wrote.
         edge_model: Name of the edge model at hand; warns where the router was trained on another.
         encoder: The router's encoder from another place; by its saved name by default.
 
@@ -268,12 +267,7 @@ def load_router(
     Warns:
         UserWarning: If the edge at hand is another model than the one that the labels came from.
     """
-    if path is None and not _DEFAULT_FOLDER.is_dir():
-        raise ConfigurationError(
-            "this installation of confroute ships no default router: train one with 'confroute train LABELS "
-            "--out FOLDER' and load it with load_router(FOLDER)"
-        )
-    router = TrainedRouter.load(_DEFAULT_FOLDER if path is None else path, encoder=encoder)
+    router = TrainedRouter.load(folder, encoder=encoder)
     if edge_model:
         router.check_edge(edge_model)
     return router
