@@ -84,7 +84,7 @@ class RunnableConfRoute(Runnable[Any, Any]):
 
     Example:
         ```python
-        chain = RunnableConfRoute(edge=small_rag, cloud=large_rag, router=EntropyRouter())
+        chain = RunnableConfRoute(edge=small_rag, cloud=large_rag, router=ConfidenceRouter())
         chain.invoke({"question": "Who wrote Effi Briest?"})
         ```
     """

@@ -214,10 +214,10 @@ def _chosen(said: str, letters: set[str]) -> str | None:
 
 def _told(said: str) -> str | None:
     """Return what follows the last "the answer is", up to the end of its sentence."""
-    *_, last = [None, *_SAYS_SO.finditer(said)]
-    if last is None:
+    begins = [match.end() for match in _SAYS_SO.finditer(said)]
+    if not begins:
         return None
-    rest = said[last.end() : last.end() + 2 * _CONCLUSION_CHARS].lstrip()
+    rest = said[begins[-1] : begins[-1] + 2 * _CONCLUSION_CHARS].lstrip()
     ends = _SENTENCE_END.search(rest)
     told = rest[: ends.start()] if ends else rest
     told = _without_latex(told).strip(" *_:.")

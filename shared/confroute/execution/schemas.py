@@ -17,7 +17,7 @@ def tool_schema(tool: Any) -> Mapping[str, Any] | None:
     """Return the JSON schema of a tool's arguments; None where the tool does not tell it."""
     if not isinstance(tool, Mapping):
         return None
-    told = tool.get("function") if isinstance(tool.get("function"), Mapping) else tool
+    told: Mapping[str, Any] = tool["function"] if isinstance(tool.get("function"), Mapping) else tool
     found = next((told[key] for key in ("parameters", "input_schema", "inputSchema") if key in told), None)
     return found if isinstance(found, Mapping) else None
 
@@ -33,7 +33,7 @@ def answer_schema(arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
         The schema; an empty one where any JSON object will do; None where nothing is asked.
     """
     for key in ("response_format", "format"):
-        asked = arguments.get(key)
+        asked: Any = arguments.get(key)
         if hasattr(asked, "model_json_schema"):
             schema: Mapping[str, Any] = asked.model_json_schema()
             return schema
