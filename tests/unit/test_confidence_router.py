@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class Told:
     symmetric = True
     threshold = 0.5
 
-    def score(self, pairs: list[Pair]) -> FloatArray:
+    def score(self, pairs: Sequence[Pair]) -> FloatArray:
         return np.array([float(b) for _, _, b in pairs], dtype=np.float64)
 
 
@@ -59,7 +60,7 @@ class Directed:
     symmetric = False
     threshold = 0.5
 
-    def score(self, pairs: list[Pair]) -> FloatArray:
+    def score(self, pairs: Sequence[Pair]) -> FloatArray:
         return np.array([0.9 if (a, b) == ("Paris", "France") else 0.2 for _, a, b in pairs])
 
 
@@ -339,7 +340,7 @@ def test_nothing_is_drawn_that_the_verdict_does_not_need(agreement: list[float],
 
 
 async def test_async_decides_alike() -> None:
-    answers = [said(probability=0.5), "Paris", "Rome", "Paris", "Rome"]
+    answers: list[Sample | str] = [said(probability=0.5), "Paris", "Rome", "Paris", "Rome"]
     router = ConfidenceRouter(threshold=0.24, equivalence=EXACT)
     assert await router.adecide(QUESTION, Edge(*answers)) == router.decide(QUESTION, Edge(*answers))
 

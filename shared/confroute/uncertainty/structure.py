@@ -82,9 +82,10 @@ def _misfit(value: Any, schema: Mapping[str, Any]) -> str | None:
     from referencing.exceptions import Unresolvable
 
     try:
-        kind = validator_for(schema)
-        kind.check_schema(schema)
-        error = best_match(kind(schema, registry=Registry()).iter_errors(value))
+        told = dict(schema)
+        kind = validator_for(told)
+        kind.check_schema(told)
+        error = best_match(kind(told, registry=Registry()).iter_errors(value))
     except (SchemaError, Unresolvable, RecursionError):
         return None
     if error is None:
