@@ -19,7 +19,7 @@ from confroute.decision import Message, Role, RouteDecision, RouteRequest, Sampl
 from confroute.execution.schemas import tool_name, tool_schema
 from confroute.execution.thread import DECISION_KEY, Stamp, is_pinned
 from confroute.execution.thread import sticky_decision as sticky_in
-from confroute.replies import answer_logprob, is_cut_thought, tool_call
+from confroute.replies import answer_logprob, is_cut_off, is_cut_thought, tool_call
 
 _ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -148,6 +148,7 @@ def to_sample(message: BaseMessage | str, *, usage: Usage | None = None) -> Samp
         n_tokens=n_tokens,
         usage=usage if usage is not None else usage_of(message),
         model=model_name(message),
+        cut=is_cut_off(_ended(message)),
         raw=message,
     )
 
@@ -167,9 +168,13 @@ def is_cut(sample: Sample) -> bool:
     thought = not _THOUGHT_BLOCKS.isdisjoint(_kinds(message)) or bool(
         message.additional_kwargs.get("reasoning_content")
     )
+    return is_cut_thought(sample.text, thought=thought, ended=_ended(message))
+
+
+def _ended(message: BaseMessage) -> str:
+    """Return why a reply ended, as the provider says; empty where it does not."""
     told = message.response_metadata
-    ended = next((told[name] for name in _ENDED if isinstance(told.get(name), str)), "")
-    return is_cut_thought(sample.text, thought=thought, ended=ended)
+    return next((told[name] for name in _ENDED if isinstance(told.get(name), str)), "")
 
 
 def usage_of(message: Any) -> Usage | None:
