@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from confroute.decision import RouteDecision, RouteRequest, Sample
     from confroute.execution.control import control
     from confroute.routers.cascade import CascadeRouter
-    from confroute.routers.combined import CombinedRouter
     from confroute.routers.entropy import EntropyRouter
-    from confroute.routers.logprob import LogProbRouter
     from confroute.routers.self_check import SelfCheckRouter
     from confroute.routers.threshold import CloudShare
     from confroute.routers.trained import TrainedRouter, load_router
@@ -24,9 +22,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "CascadeRouter": "confroute.routers.cascade",
     "CloudShare": "confroute.routers.threshold",
-    "CombinedRouter": "confroute.routers.combined",
     "EntropyRouter": "confroute.routers.entropy",
-    "LogProbRouter": "confroute.routers.logprob",
     "RouteDecision": "confroute.decision",
     "RouteRequest": "confroute.decision",
     "Sample": "confroute.decision",
@@ -39,9 +35,7 @@ _HOMES = {
 __all__ = [
     "CascadeRouter",
     "CloudShare",
-    "CombinedRouter",
     "EntropyRouter",
-    "LogProbRouter",
     "RouteDecision",
     "RouteRequest",
     "Sample",

@@ -6,9 +6,16 @@ import math
 import re
 from collections.abc import Sequence
 
-from confroute.decision import Message, RouteRequest, RouterInfo, Sample
+from confroute.decision import Message, RouteRequest, RouterInfo, Sample, clip_score
 from confroute.errors import ConfigurationError, SamplingError
-from confroute.routers._verdict import Draw, Draws, SamplingRouter, check_threshold, verdict
+from confroute.routers._verdict import Draw, Draws, SamplingRouter, verdict
+from confroute.routers.threshold import (
+    DEFAULT_THRESHOLD,
+    Threshold,
+    check_threshold,
+    note_score,
+    threshold_at,
+)
 
 CHECK_QUESTION = "Is this answer correct? Reply with yes or no, one word."
 
@@ -28,7 +35,8 @@ class SelfCheckRouter(SamplingRouter):
     a threshold belongs to one of them.
 
     Args:
-        threshold: The cloud answers where ``score >= threshold``.
+        threshold: The cloud answers where ``score >= threshold``: a number, a mapping from scale to number,
+            or a `CloudShare`.
         votes: Checks to draw at temperature 1, for models that give no log-probabilities; None reads the
             log-probability of one.
         max_tokens: Longest answer, which may become the reply; the model's own limit by default.
@@ -38,11 +46,15 @@ class SelfCheckRouter(SamplingRouter):
     """
 
     def __init__(
-        self, *, threshold: float = 0.5, votes: int | None = None, max_tokens: int | None = None
+        self,
+        *,
+        threshold: Threshold = DEFAULT_THRESHOLD,
+        votes: int | None = None,
+        max_tokens: int | None = None,
     ) -> None:
         if votes is not None and votes < 1:
             raise ConfigurationError(f"votes is {votes}: expected at least 1, or None for log-probabilities")
-        self.threshold = check_threshold(threshold)
+        self.threshold: Threshold = check_threshold(threshold)
         self.votes = votes
         self.max_tokens = max_tokens
 
@@ -60,15 +72,17 @@ class SelfCheckRouter(SamplingRouter):
         else:
             checks = yield Draw(self.votes, append, max_tokens=_VOTE_MAX_TOKENS)
             p_yes, told = _count(checks), f"share of yes in {len(checks)} checks"
+        router = RouterInfo(name="self-check" if self.votes is None else "self-check-votes", version=_VERSION)
+        score = clip_score(1 - p_yes)
+        standing = threshold_at(self.threshold, router.name, DEFAULT_THRESHOLD)
+        note_score(self.threshold, router.name, score, score)
         return verdict(
             request,
-            score=1 - p_yes,
-            threshold=self.threshold,
+            score=score,
+            threshold=standing,
             method="self_check",
             told=f"asked whether its answer is right, the edge says yes ({told} {p_yes:.2f}): doubt",
-            router=RouterInfo(
-                name="self-check" if self.votes is None else "self-check-votes", version=_VERSION
-            ),
+            router=router,
             samples=[draft, *checks],
             draft=0,
         )
@@ -107,5 +121,5 @@ def _count(checks: Sequence[Sample]) -> float:
 def _unreadable(checks: Sequence[Sample]) -> SamplingError:
     return SamplingError(
         f"asked whether its answer is right, the edge model {checks[0].model!r} said neither yes nor no: use "
-        "LogProbRouter or EntropyRouter with it"
+        "ConfidenceRouter(n_samples=0) or EntropyRouter with it"
     )
