@@ -21,6 +21,7 @@ from confroute.execution.control import Controls, current_controls
 from confroute.execution.execution import Execution, OnError
 from confroute.execution.log import DecisionLog
 from confroute.execution.schemas import answer_schema
+from confroute.routers.threshold import plain_threshold
 from langchain_confroute._generating import Generating
 from langchain_confroute._messages import sticky_decision, to_request
 from langchain_confroute._pair import (
@@ -158,7 +159,7 @@ class ChatConfRoute(BaseChatModel):
         return {
             **sides,
             "router": type(self.router).__name__,
-            "threshold": getattr(self.router, "threshold", None),
+            "threshold": plain_threshold(getattr(self.router, "threshold", None)),
         }
 
     def invoke(

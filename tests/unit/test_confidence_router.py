@@ -345,6 +345,14 @@ async def test_async_decides_alike() -> None:
     assert await router.adecide(QUESTION, Edge(*answers)) == router.decide(QUESTION, Edge(*answers))
 
 
+def test_a_copy_draws_all_for_curves() -> None:
+    router = ConfidenceRouter(threshold=0.9, equivalence=EXACT)
+    edge = Edge(said(probability=0.9), "Paris", "Rome", "Paris", "Rome")
+    decision = router.drawing_all().decide(QUESTION, edge).decision
+    assert decision.score == pytest.approx(0.05)
+    assert (decision.n_samples, decision.settled_early) == (5, False)
+
+
 def test_thresholds_by_scale() -> None:
     router = ConfidenceRouter(threshold={"agreement-full-4": 0.9, "confidence-full-4": 0.05})
     assert router.decide(QUESTION, Edge(said(probability=0.99))).decision.threshold == 0.05

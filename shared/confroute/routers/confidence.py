@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args
 
 from confroute.answers import conclusion_of, without_thought
 from confroute.decision import Decided, Message, RouteRequest, RouterInfo, Sample
@@ -116,9 +116,15 @@ class _Seen:
         missing = self.n - len(self.agreement) - agreeing - differing
         return self.doubt * (1 - (agreed + missing) / self.n), self.doubt * (1 - agreed / self.n)
 
-    def missing(self, threshold: float) -> int:
-        """Return how many answers to draw next: the fewest that could settle the verdict; 0 if it is."""
+    def missing(self, threshold: float | None) -> int:
+        """Return how many answers to draw next: the fewest that could settle the verdict; 0 if it is.
+
+        Args:
+            threshold: The cloud answers from here on; None where all are to be drawn.
+        """
         remaining = self.n - len(self.agreement)
+        if threshold is None:
+            return remaining
         for step in range(remaining + 1):
             outcomes = (self.bounds(agreeing=step), self.bounds(differing=step))
             if any(_is_settled(*bounds, threshold) for bounds in outcomes):
@@ -178,10 +184,17 @@ class ConfidenceRouter(SamplingRouter):
         if probe not in get_args(Probe):
             raise ConfigurationError(f"probe is {probe!r}: expected 'full' or 'brief'")
         self.n_samples = n_samples
-        self.threshold = check_threshold({} if threshold is None else threshold)
+        self.threshold: Threshold = check_threshold({} if threshold is None else threshold)
         self.equivalence = equivalence if equivalence is not None else default_equivalence()
         self.probe = probe
         self.max_tokens = BRIEF_MAX_TOKENS if max_tokens is None and probe == "brief" else max_tokens
+        self._stops_early = True
+
+    def drawing_all(self) -> Self:
+        """Return a copy that draws all samples and keeps every question: its scores are no bounds."""
+        twin = super().drawing_all()
+        twin._stops_early = False
+        return twin
 
     def draws(self, request: RouteRequest) -> Draws:
         """Look at one answer, and draw others as far as they can change the verdict."""
@@ -191,7 +204,7 @@ class ConfidenceRouter(SamplingRouter):
         problem = problem_of(answer, request)
         if problem is not None:
             return self._verdict(request, seen, threshold, problem=problem)
-        while missing := seen.missing(threshold):
+        while missing := seen.missing(threshold if self._stops_early else None):
             others = yield self._draw(missing, temperature=1.0)
             seen.others += others
             seen.agreement += agreement(
@@ -242,7 +255,7 @@ class ConfidenceRouter(SamplingRouter):
         needed, settled_early = low >= threshold, low < high
         note_score(self.threshold, self._scale(seen), low, high)
         bound = f" at {'least' if needed else 'most'}" if settled_early else ""
-        decided = verdict(
+        return verdict(
             request,
             score=low if needed else high,
             threshold=threshold,
@@ -259,9 +272,8 @@ class ConfidenceRouter(SamplingRouter):
                 n_samples=seen.n,
                 problem=problem,
             ),
+            settled_early=settled_early,
         )
-        told = {"settled_early": settled_early}
-        return replace(decided, decision=decided.decision.model_copy(update=told))
 
 
 def _is_settled(low: float, high: float, threshold: float) -> bool:
