@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from confroute.decision import RouteRequest
 from confroute.errors import ConfigurationError, MissingExtraError, ModelError
 from confroute.testing import ScriptedSampler
-from confroute.uncertainty import EmbeddingEquivalence, LLMEquivalence, NLIEquivalence, cluster, is_refusal
+from confroute.uncertainty import EmbeddingEquivalence, LLMEquivalence, NLIEquivalence, cluster
 from confroute.uncertainty.nli import entailment_index
 
 
@@ -133,31 +133,3 @@ def test_an_llm_judges_entailment() -> None:
 @pytest.mark.parametrize("reply", ["", "dunno", "contradiction, not entailment"])
 def test_an_unreadable_verdict_is_no_entailment(reply: str) -> None:
     assert LLMEquivalence(ScriptedSampler([reply])).score([("q", "a", "b")]).tolist() == [0.0]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "I don't know.", "I'm sorry, but I do not know the answer.", "No idea", "unknown", "N/A", "IDK",
-        "I don't know who wrote Effi Briest.", "I'm not sure which river is meant.",
-        "I'm not aware of who the CEO of Foo Corp is.", "I have no information about the dairy.",
-        "Unfortunately, I cannot answer that. I don't have access to the documents.",
-        "Ich weiß es nicht.", "Keine Ahnung", "Je ne sais pas.", "No lo sé",
-    ],
-)  # fmt: skip
-def test_refusals(text: str) -> None:
-    assert is_refusal(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Paris", "4 bar", "No", "I know why the caged bird sings", "Nobody, by Plath", "",
-        "I'm not sure, but I think it was Napoleon.", "I'm not sure, but probably Paris.", "IDK Paris",
-        "I'm not sure; 1945", "Unknown Pleasures", "Tomb of the Unknown Soldier", "I Don't Like Mondays",
-        "It depends on temperature", "Unable to fly.", "I'm sorry, Dave",
-        "I don't know much about it. The capital is Lyon.",
-    ],
-)  # fmt: skip
-def test_answers_that_sound_like_refusals(text: str) -> None:
-    assert not is_refusal(text)
