@@ -369,7 +369,7 @@ def test_an_answer_beside_words_of_declining_is_half_a_refusal() -> None:
 
 @given(st.lists(st.sampled_from([t for texts in REFUSALS.values() for t in texts]), min_size=1, max_size=4))
 def test_an_answer_among_refusals_is_never_lost(texts: list[str]) -> None:
-    assert not is_refusal(" ".join([*texts, "The capital of that country is Lyon."]))
+    assert not is_refusal("\n".join([*texts, "The capital of that country is Lyon."]))
 
 
 def test_no_pattern_repeats_without_a_bound() -> None:
