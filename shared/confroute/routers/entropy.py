@@ -256,9 +256,13 @@ class EntropyRouter(SamplingRouter):
 def _problem(samples: Sequence[Sample], found: SemanticEntropy, request: RouteRequest) -> str | None:
     """Return why what most samples say cannot be used, in words; None where it can."""
     first = samples[found.clusters.index(found.largest)]
-    if not declines(samples, found):
+    if not declines(samples, found, request.query):
         problem = problem_of(first, request)
-        return None if problem is None or is_refusal(first.text) else f"the edge's answer {problem}"
+        return (
+            None
+            if problem is None or is_refusal(first.text, request.query)
+            else f"the edge's answer {problem}"
+        )
     what = "say nothing" if first.is_empty else "decline to answer"
     return f"{found.clusters.count(found.largest)} of {len(samples)} edge answers {what}"
 

@@ -61,7 +61,7 @@ def problem_of(sample: Sample, request: RouteRequest) -> str | None:
             return "is not the JSON that was asked for"
         misfit = _misfit(value, request.answer_schema)
         return None if misfit is None else f"does not fit the schema that was asked for: {misfit}"
-    return "declines to answer" if is_refusal(sample.text) else None
+    return "declines to answer" if is_refusal(sample.text, request.query) else None
 
 
 def _problem_of_call(call: ToolCall, request: RouteRequest) -> str | None:
