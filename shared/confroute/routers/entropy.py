@@ -82,7 +82,8 @@ class EntropyRouter(SamplingRouter):
     The score is Ĥ, the semantic entropy of `n_samples` edge answers divided by log N (Farquhar et al. 2024).
     Where the largest cluster declines to answer ("I don't know"), is empty or cannot be used (see
     `confroute.uncertainty.structure.problem_of`), the score is 1: an edge that is sure that it does not know
-    needs the cloud. It needs no training and fits any pair of models. Its threshold belongs to `n_samples`, `equivalence` and `estimator`: change one and calibrate again.
+    needs the cloud. It needs no training and fits any pair of models. Its threshold belongs to `n_samples`,
+    `equivalence` and `estimator`: change one and calibrate again.
 
     With `adaptive`, answers are drawn in small steps, each as small as could settle the verdict, and drawing
     stops where the answers still missing cannot move the score across the threshold. The verdict is that of
