@@ -84,6 +84,30 @@ def test_a_likely_answer_is_the_reply_and_nothing_more_is_drawn() -> None:
     assert draw.settings["append"] == ()
 
 
+def test_all_answers_are_drawn_where_a_score_must_be_no_bound() -> None:
+    edge = Edge(said(probability=0.9), "Paris", "Rome", "Rome", "Paris")
+    router = ConfidenceRouter(threshold=0.2, equivalence=EXACT, adaptive=False)
+    decided = router.decide(QUESTION, edge)
+    assert (decided.decision.route, decided.decision.n_samples) == ("edge", 5)
+    assert decided.decision.score == pytest.approx(0.05)
+    assert not decided.decision.settled_early
+    assert [draw.n for draw in edge.draws] == [1, 4]
+    assert decided.draft == edge.answers[0]
+
+
+@pytest.mark.parametrize(
+    ("scale", "threshold"),
+    [
+        ("confidence-brief-4", 0.2),
+        ("confidence-full-0", 0.4),
+        ("agreement-full-4", 0.5),
+        ("worked-full-9", 0.3),
+    ],
+)
+def test_each_scale_has_its_threshold(scale: str, threshold: float) -> None:
+    assert ConfidenceRouter(threshold={"worked-full-9": 0.3}).threshold_of(scale) == threshold
+
+
 def test_a_brief_look_asks_for_the_bare_answer_and_is_never_the_reply() -> None:
     edge = Edge(said(probability=0.9))
     decided = ConfidenceRouter(threshold=0.2, probe="brief").decide(QUESTION, edge)

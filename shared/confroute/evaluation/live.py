@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from confroute.evaluation.tables import read_rows, texts
 from confroute.labelling.correct import RULE, is_right
 from confroute.models import Model
 from confroute.routers._verdict import ScoringRouter
+from confroute.routers.confidence import ConfidenceRouter
+from confroute.routers.entropy import EntropyRouter
 
 _NEVER = 2.0  # above every score
 
@@ -43,7 +46,7 @@ class Live:
         outcomes: Both models' answers, judged, with money and seconds where known.
         scores: The router's scores, shape [n].
         drafts: Whether the router's draft is the edge's reply, so that it is paid for on every question.
-        threshold: The router's own threshold.
+        threshold: The router's own threshold; where its scores are of several scales, that of the commonest.
         judgement: The judge's, where one judged.
     """
 
@@ -148,6 +151,8 @@ def evaluate_live(
         )
     asking = copy.copy(router)
     asking.threshold = _NEVER  # a score is wanted from it, and the draft if it makes one
+    if isinstance(asking, ConfidenceRouter | EntropyRouter):
+        asking.adaptive = False  # a score that stopped early would be a bound
     with ReplyCache(cache) as kept:
         weak, strong = (CachedModel(model, kept, prices=prices) for model in (edge, cloud))
 
@@ -179,7 +184,7 @@ def evaluate_live(
             prices=prices,
             max_concurrency=max_concurrency,
         )
-    return _live(questions, ran, answers, judgement, router.threshold, name, (weak.name, strong.name))
+    return _live(questions, ran, answers, judgement, router, name, (weak.name, strong.name))
 
 
 def _live(
@@ -187,7 +192,7 @@ def _live(
     ran: Sequence[_Ran],
     answers: Mapping[str, Sequence[str]],
     judgement: Judgement | None,
-    threshold: float,
+    router: ScoringRouter,
     name: str,
     models: tuple[str, str],
 ) -> Live:
@@ -213,6 +218,10 @@ def _live(
     scores = [one.decided.decision.score for one in rows]
     if any(score is None for score in scores):
         raise ConfigurationError("the router gave decisions without a score: expected one that scores")
+    scales = Counter(one.decided.decision.router.name for one in rows if one.decided.decision.router)
+    if len(scales) > 1:
+        found = ", ".join(f"{scale} ({n})" for scale, n in scales.most_common())
+        notes.append(f"The scores are of several scales, which one threshold does not fit: {found}.")
     outcomes = Outcomes(
         name=name,
         questions=tuple(questions[i].text for i in known),
@@ -230,6 +239,9 @@ def _live(
         notes=tuple(notes),
     )
     drafts = any(one.decided.draft is not None for one in rows)
+    threshold = router.threshold
+    if isinstance(router, ConfidenceRouter):
+        threshold = router.threshold_of(scales.most_common(1)[0][0])
     return Live(outcomes, np.array(scores, dtype=np.float64), drafts, threshold, judgement)
 
 

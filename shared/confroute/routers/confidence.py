@@ -157,6 +157,8 @@ class ConfidenceRouter(SamplingRouter):
             asks for the bare answer in a few tokens first: cheap where replies are long, and the reply is
             another call, which is free to stream.
         max_tokens: Longest look; by default 32 for brief ones and the model's own limit for full ones.
+        adaptive: Stop drawing once the verdict is settled. Without it all `n_samples` are drawn, so that no
+            score is a bound, which curves and calibration need.
 
     Raises:
         ConfigurationError: If an argument is out of its range.
@@ -170,6 +172,7 @@ class ConfidenceRouter(SamplingRouter):
         equivalence: Equivalence | None = None,
         probe: Probe = "full",
         max_tokens: int | None = None,
+        adaptive: bool = True,
     ) -> None:
         if n_samples < 0:
             raise ConfigurationError(
@@ -181,17 +184,18 @@ class ConfidenceRouter(SamplingRouter):
         self.threshold = check_threshold({} if threshold is None else threshold)
         self.equivalence = equivalence if equivalence is not None else default_equivalence()
         self.probe = probe
+        self.adaptive = adaptive
         self.max_tokens = BRIEF_MAX_TOKENS if max_tokens is None and probe == "brief" else max_tokens
 
     def draws(self, request: RouteRequest) -> Draws:
         """Look at one answer, and draw others as far as they can change the verdict."""
         (answer,) = yield self._draw(1, temperature=None if self.probe == "full" else 0.0, logprobs=True)
         seen = self._seen(answer, request)
-        threshold = self._threshold(seen)
+        threshold = self.threshold_of(self._scale(seen))
         problem = problem_of(answer, request)
         if problem is not None:
             return self._verdict(request, seen, threshold, problem=problem)
-        while missing := seen.missing(threshold):
+        while missing := seen.missing(threshold) if self.adaptive else seen.n - len(seen.others):
             others = yield self._draw(missing, temperature=1.0)
             seen.others += others
             seen.agreement += agreement(
@@ -231,9 +235,14 @@ class ConfidenceRouter(SamplingRouter):
     def _scale(self, seen: _Seen) -> str:
         return f"{seen.kind}-{self.probe}-{seen.n}"
 
-    def _threshold(self, seen: _Seen) -> float:
-        default = DEFAULT_THRESHOLDS[seen.kind if seen.n else f"{seen.kind}-0"]
-        return threshold_at(self.threshold, self._scale(seen), default)
+    def threshold_of(self, scale: str) -> float:
+        """Return the threshold that rules a scale now.
+
+        Args:
+            scale: Its name, as in ``RouteDecision.router``.
+        """
+        kind, _, n = scale.split("-")
+        return threshold_at(self.threshold, scale, DEFAULT_THRESHOLDS[kind if n != "0" else f"{kind}-0"])
 
     def _verdict(
         self, request: RouteRequest, seen: _Seen, threshold: float, *, problem: str | None = None
