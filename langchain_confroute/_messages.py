@@ -16,7 +16,7 @@ from langchain_core.messages import (
 )
 
 from confroute.decision import Message, Role, RouteDecision, RouteRequest, Sample, ToolCall, Usage
-from confroute.execution.schemas import tool_name, tool_schema
+from confroute.execution.schemas import told_tools
 from confroute.execution.thread import DECISION_KEY, Stamp, is_pinned
 from confroute.execution.thread import sticky_decision as sticky_in
 from confroute.replies import answer_logprob, is_cut_off, is_cut_thought, tool_call
@@ -53,14 +53,13 @@ def to_request(
         query: The question itself, where the messages say more.
         schema: The JSON schema that is asked of the answer.
     """
-    tools = list(tools)
-    schemas = {tool_name(tool): found for tool in tools if (found := tool_schema(tool)) is not None}
+    told = told_tools(tools)
     return RouteRequest(
         messages=tuple(_to_message(message) for message in messages),
-        tools=tuple(tool_name(tool) for tool in tools),
+        tools=tuple(told),
         private=is_pinned(stamp_of(message) for message in messages),
         query=query,
-        tool_schemas=schemas,
+        tool_schemas={name: found for name, found in told.items() if found is not None},
         answer_schema=schema,
     )
 

@@ -132,7 +132,7 @@ class _Going:
                 ask = ask.without(wish)
         if self.at_once and SEVERAL not in self.habits.refused and len(missing) > 1:
             return [replace(ask, number=missing[0], n=_run(missing))]
-        if self.habits.doubts(ask):
+        if self.left_out or self.habits.doubts(ask):
             missing = missing[:1]
         return [replace(ask, number=number) for number in missing]
 

@@ -18,7 +18,7 @@ from confroute.evaluation.asking import CachedModel, Reply, ReplyCache, in_threa
 from confroute.evaluation.judging import Judgement, judge
 from confroute.evaluation.outcomes import Outcomes
 from confroute.evaluation.ranking import FloatArray
-from confroute.evaluation.tables import read_rows, texts
+from confroute.evaluation.tables import SETTLED_EARLY, read_rows, texts
 from confroute.labelling.correct import RULE, is_right
 from confroute.models import Model
 from confroute.routers._verdict import ScoringRouter, drawing_all
@@ -244,10 +244,7 @@ def _comparable(ran: Sequence[_Ran], known: Sequence[int], notes: list[str]) -> 
     """Return the rows whose scores make one curve, and their scale; a score that is a bound makes none."""
     whole = [i for i in known if not ran[i].decided.decision.settled_early]
     if len(whole) < len(known):
-        notes.append(
-            f"{len(known) - len(whole)} questions are left out: drawing stopped once the verdict was "
-            "settled, so that their score is a bound."
-        )
+        notes.append(f"{len(known) - len(whole)} questions are left out: {SETTLED_EARLY}.")
     routers = {i: ran[i].decided.decision.router for i in whole}
     scales = Counter("" if router is None else router.name for router in routers.values())
     if not scales:

@@ -65,7 +65,7 @@ def problem_of(sample: Sample, request: RouteRequest) -> str | None:
 
 
 def _problem_of_call(call: ToolCall, request: RouteRequest) -> str | None:
-    if call.name not in request.tools:
+    if call.name not in request.tools and "" not in request.tools:  # a tool without a name is unknown
         return f"calls a tool that does not exist: {_cut(call.name)}"
     if call.unread is not None:
         return f"calls {call.name!r} with arguments that are no JSON"
