@@ -32,7 +32,7 @@ from confroute.execution.log import DecisionLog
 from confroute.heads import KNNHead
 from confroute.heads.storage import Pair
 from confroute.testing import ScriptedRouter
-from tests.providers import Answer, Asked, Call, command_models, langchain_models, llamaindex_models
+from tests.providers import Answer, Asked, Call, Said, command_models, langchain_models, llamaindex_models
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -73,8 +73,8 @@ def blocks_of(page: Path) -> list[Block]:
 # What the models say
 
 _ANSWERS: dict[str, tuple[Sequence[Answer], Answer]] = {
-    "Who wrote Effi Briest?": (["Theodor Fontane"], "Theodor Fontane"),
-    "What is 17 * 23?": (["390", "391", "394", "383", "381"], "391"),
+    "Who wrote Effi Briest?": ([Said("Theodor Fontane", 0.95)], "Theodor Fontane"),
+    "What is 17 * 23?": ([Said(n, 0.4) for n in ("390", "391", "394", "383", "381")], "391"),
     "When is the boiler due?": (["In May"], "In May"),
     "How full is vat 7?": (["Vat 7 is 70 % full."], "Vat 7 is 70 % full."),
     "What does my contract say about notice?": (["Three months"], AssertionError("a private question left")),
@@ -147,6 +147,7 @@ def write_files(folder: Path, page: str) -> None:
 # Running the pages
 
 _NEEDS = {
+    "edge_models": ["langchain_core"],
     "langchain": ["langchain_core", "langchain"],
     "llamaindex": ["llama_index.core"],
     "privacy": ["langchain_core"],
