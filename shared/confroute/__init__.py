@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from confroute.decision import RouteDecision, RouteRequest, Sample
     from confroute.execution.control import control
     from confroute.routers.cascade import CascadeRouter
+    from confroute.routers.confidence import ConfidenceRouter
     from confroute.routers.entropy import EntropyRouter
     from confroute.routers.self_check import SelfCheckRouter
     from confroute.routers.threshold import CloudShare
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "CascadeRouter": "confroute.routers.cascade",
     "CloudShare": "confroute.routers.threshold",
+    "ConfidenceRouter": "confroute.routers.confidence",
     "EntropyRouter": "confroute.routers.entropy",
     "RouteDecision": "confroute.decision",
     "RouteRequest": "confroute.decision",
@@ -35,6 +37,7 @@ _HOMES = {
 __all__ = [
     "CascadeRouter",
     "CloudShare",
+    "ConfidenceRouter",
     "EntropyRouter",
     "RouteDecision",
     "RouteRequest",

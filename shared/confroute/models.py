@@ -23,7 +23,7 @@ class Model(Protocol):
     """A model that the command line can question: a `Sampler` with a name and full sampling settings.
 
     `seed` makes a draw repeatable where the provider can; with ``n > 1``, draw i uses ``seed + i``.
-    ``temperature=0`` means greedy.
+    ``temperature=0`` means greedy, None the temperature that the model was loaded with, greedy if none.
     """
 
     @property
@@ -37,7 +37,7 @@ class Model(Protocol):
         n: int,
         *,
         append: Sequence[Message] = (),
-        temperature: float = 1.0,
+        temperature: float | None = 1.0,
         max_tokens: int | None = None,
         logprobs: bool = False,
         top_p: float | None = None,
@@ -53,7 +53,7 @@ class Model(Protocol):
         n: int,
         *,
         append: Sequence[Message] = (),
-        temperature: float = 1.0,
+        temperature: float | None = 1.0,
         max_tokens: int | None = None,
         logprobs: bool = False,
         top_p: float | None = None,

@@ -62,7 +62,7 @@ class ScriptedSampler:
         n: int,
         *,
         append: Sequence[Message] = (),
-        temperature: float = 1.0,
+        temperature: float | None = 1.0,
         max_tokens: int | None = None,
         logprobs: bool = False,
         top_p: float | None = None,

@@ -197,7 +197,7 @@ def test_one_missing_log_probability_turns_to_counts() -> None:
     whole, adaptive = routers(6, 0.5)
     decided = adaptive.decide(QUESTION, Stream(script))
     assert decided.evidence is not None
-    assert decided.evidence.estimator == "discrete"
+    assert decided.evidence.to_dict()["estimator"] == "discrete"
     assert decided.decision.route == whole.decide(QUESTION, ScriptedSampler(script)).decision.route
 
 

@@ -112,7 +112,16 @@ def test_equal_tool_calls_mean_the_same() -> None:
         Sample("", tool_calls=(ToolCall("add", {"a": 1, "b": 2}),)),
         Sample("hm", (ToolCall("add", {"b": 2, "a": 1}),)),
     ]
-    assert EntropyRouter(n_samples=2).decide(QUESTION, ScriptedSampler(calls)).decision.score == 0.0
+    request = RouteRequest(QUESTION.messages, tools=("add",))
+    assert EntropyRouter(n_samples=2).decide(request, ScriptedSampler(calls)).decision.score == 0.0
+
+
+def test_a_call_of_a_tool_that_does_not_exist_is_no_sure_answer() -> None:
+    calls = [Sample("", tool_calls=(ToolCall("subtract", {"a": 1}),))] * 2
+    request = RouteRequest(QUESTION.messages, tools=("add",))
+    decided = EntropyRouter(n_samples=2).decide(request, ScriptedSampler(calls))
+    assert (decided.decision.route, decided.decision.score) == ("cloud", 1.0)
+    assert "calls a tool that does not exist" in decided.decision.reason
 
 
 def test_likelihood_weighs_clusters() -> None:

@@ -59,7 +59,7 @@ class Draw:
 
     n: int
     append: tuple[Message, ...] = ()
-    temperature: float = 1.0
+    temperature: float | None = 1.0
     max_tokens: int | None = None
     logprobs: bool = False
 

@@ -31,6 +31,7 @@ from confroute.uncertainty import (
     is_refusal,
     semantic_entropy,
 )
+from confroute.uncertainty.structure import problem_of
 
 Probe = Literal["full", "brief"]
 
@@ -79,9 +80,10 @@ class EntropyRouter(SamplingRouter):
     """Sends a question to the cloud when the edge's own answers to it disagree in meaning.
 
     The score is Ĥ, the semantic entropy of `n_samples` edge answers divided by log N (Farquhar et al. 2024).
-    Where the largest cluster declines to answer ("I don't know") or is empty, the score is 1: an edge that is
-    sure that it does not know needs the cloud. It needs no training and fits any pair of models. Its
-    threshold belongs to `n_samples`, `equivalence` and `estimator`: change one and calibrate again.
+    Where the largest cluster declines to answer ("I don't know"), is empty or cannot be used (see
+    `confroute.uncertainty.structure.problem_of`), the score is 1: an edge that is sure that it does not know
+    needs the cloud. It needs no training and fits any pair of models. Its threshold belongs to `n_samples`,
+    `equivalence` and `estimator`: change one and calibrate again.
 
     With `adaptive`, answers are drawn in small steps, each as small as could settle the verdict, and drawing
     stops where the answers still missing cannot move the score across the threshold. The verdict is that of
@@ -162,7 +164,7 @@ class EntropyRouter(SamplingRouter):
                 if len(samples) >= self.n_samples:
                     return self._verdict(request, samples, found, standing)
                 missing = rule.missing(*_sizes_and_masses(samples, found))
-                if missing == "edge" and self._may_decline(samples, found):
+                if missing == "edge" and self._may_be_unusable(samples, found, request):
                     missing = self.n_samples - len(samples)
         return self._verdict(request, samples, found, standing, stopped=missing)
 
@@ -192,9 +194,11 @@ class EntropyRouter(SamplingRouter):
             samples, equivalence=equivalence, question=request.query, estimator=self.estimator
         )
 
-    def _may_decline(self, samples: Sequence[Sample], found: SemanticEntropy) -> bool:
-        """Whether the largest cluster may come to be one of refusals once all samples are drawn."""
-        declined = [sample.is_empty or is_refusal(sample.text) for sample in samples]
+    def _may_be_unusable(
+        self, samples: Sequence[Sample], found: SemanticEntropy, request: RouteRequest
+    ) -> bool:
+        """Whether the largest cluster may come to be one that cannot be used once all samples are drawn."""
+        declined = [problem_of(sample, request) is not None for sample in samples]
         answered = Counter(label for label, no in zip(found.clusters, declined, strict=True) if not no)
         return sum(declined) + self.n_samples - len(samples) >= max(answered.values(), default=0)
 
@@ -206,9 +210,9 @@ class EntropyRouter(SamplingRouter):
         standing: float,
         stopped: Route | None = None,
     ) -> Decided:
-        declined = declines(samples, found)
-        low = high = score = 1.0 if declined else clip_score(found.normalized)
-        if not declined and stopped is not None:
+        problem = _problem(samples, found, request)
+        low = high = score = 1.0 if problem is not None else clip_score(found.normalized)
+        if problem is None and stopped is not None:
             low, high = self._bounds(samples, found)
             score, high = (low, 1.0) if stopped == "cloud" else (high, high)  # refusals may yet make it 1
         note_score(self.threshold, self._scale, low, high)
@@ -224,12 +228,12 @@ class EntropyRouter(SamplingRouter):
             score=score,
             threshold=standing,
             method="entropy",
-            told=(_told_declined(samples, found) if declined else self._told(len(samples), found, stopped)),
+            told=(self._told(len(samples), found, stopped) if problem is None else f"{problem}: uncertainty"),
             router=RouterInfo(name=self._scale, version=_VERSION),
             samples=samples,
             draft=None if self.probe == "brief" else _pick_draft(samples, found),
             evidence=evidence,
-            settled_early=stopped is not None and not declined,
+            settled_early=stopped is not None and problem is None,
         )
 
     def _bounds(self, samples: Sequence[Sample], found: SemanticEntropy) -> tuple[float, float]:
@@ -250,10 +254,18 @@ class EntropyRouter(SamplingRouter):
         )
 
 
-def _told_declined(samples: Sequence[Sample], found: SemanticEntropy) -> str:
+def _problem(samples: Sequence[Sample], found: SemanticEntropy, request: RouteRequest) -> str | None:
+    """Return why what most samples say cannot be used, in words; None where it can."""
     first = samples[found.clusters.index(found.largest)]
+    if not declines(samples, found, request.query):
+        problem = problem_of(first, request)
+        return (
+            None
+            if problem is None or is_refusal(first.text, request.query)
+            else f"the edge's answer {problem}"
+        )
     what = "say nothing" if first.is_empty else "decline to answer"
-    return f"{found.clusters.count(found.largest)} of {len(samples)} edge answers {what}: uncertainty"
+    return f"{found.clusters.count(found.largest)} of {len(samples)} edge answers {what}"
 
 
 def _sizes_and_masses(
