@@ -92,7 +92,8 @@ class SentenceEncoder:
                     "sentence-transformers model, or the name of one on a hub that this machine reaches"
                 ) from error
             tokenizer = getattr(loaded, "tokenizer", None)
-            if hasattr(tokenizer, "truncation_side"):  # models of static vectors have no window to cut to
+            # models of static vectors have no window to cut to
+            if tokenizer is not None and hasattr(tokenizer, "truncation_side"):
                 tokenizer.truncation_side = "left"
             self._loaded = loaded
         return self._loaded
