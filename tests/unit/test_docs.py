@@ -127,6 +127,11 @@ def write_files(folder: Path, page: str) -> None:
         table.writerows(
             [s, int(a), int(b), 0.0002, 0.004] for s, a, b in zip(scores, edge, cloud, strict=True)
         )
+    doubt = np.clip(0.3 + 0.4 * ~edge + rng.normal(0, 0.15, 600), 0.01, 0.99).round(4)
+    with (folder / "both.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["score", "signal_score", "edge_correct", "cloud_correct"])
+        table.writerows(zip(scores, doubt, edge.astype(int), cloud.astype(int), strict=True))
     with (folder / "outcomes.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["question", "edge_quality", "cloud_quality", "score"])
