@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 import confroute
-from confroute import EntropyRouter, RouteDecision, RouteRequest, SelfCheckRouter, TrainedRouter
+from confroute import ConfidenceRouter, RouteDecision, RouteRequest, SelfCheckRouter, TrainedRouter
 from confroute.calibration import calibrate
 from confroute.cli import main
 from confroute.decision import RouterInfo
@@ -336,7 +336,8 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield raised(ConfigurationError, lambda: blind.invoke(shown))
     misspelt: Any = {"configurable": {"confroute_privat": True}}
     yield raised(ConfigurationError, lambda: blind.invoke("Who?", config=misspelt))
-    yield raised(ConfigurationError, lambda: EntropyRouter().decide(RouteRequest.from_text("Who?")))
+    yield raised(ConfigurationError, lambda: ConfidenceRouter().decide(RouteRequest.from_text("Who?")))
+    yield reason(pair(ConfidenceRouter(), edge="Fontane"))
     yield calibrate([0.1] * 8 + [0.5] * 8 + [0.9] * 4, cloud_share=0.3).reason
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")

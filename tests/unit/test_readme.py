@@ -33,7 +33,7 @@ def test_langchain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     run(block_with("from langchain_confroute import ChatConfRoute"), known)
     assert capsys.readouterr().out == "qwen2.5:1.5b answers\n"
     run(block_with('reply.response_metadata["confroute"]'), known)
-    assert capsys.readouterr().out == "probability 0.90: uncertainty 0.10 < 0.20, the edge is sure\n"
+    assert capsys.readouterr().out == "probability 0.90: uncertainty at most 0.10 < 0.20, the edge is sure\n"
     pytest.importorskip("langchain")
     run(block_with("RunnableRouteDecision(router=router, edge=edge)"), known)
     assert capsys.readouterr().out == "edge qwen2.5:1.5b answers\nqwen2.5:1.5b answers\n"
