@@ -34,13 +34,7 @@ from confroute.uncertainty import (
 
 N_SAMPLES = 10
 THRESHOLDS = (0.3, 0.5, 0.7)
-RULES: tuple[tuple[str, Estimator, float], ...] = (
-    ("likelihood, for sure", "likelihood", 0.0),
-    ("discrete, for sure", "discrete", 0.0),
-    ("discrete, risk 0.01", "discrete", 0.01),
-    ("discrete, risk 0.05", "discrete", 0.05),
-    ("discrete, risk 0.10", "discrete", 0.1),
-)
+ESTIMATORS: tuple[Estimator, ...] = ("likelihood", "discrete")
 
 
 @dataclass(frozen=True)
@@ -99,8 +93,7 @@ def report(data: Sequence[Recorded], equivalence: Equivalence) -> str:
     weighted = all(sample.mean_logprob is not None for one in data for sample in one.answers)
     rows = []
     for threshold in THRESHOLDS:
-        whole: dict[Estimator, list[RouteDecision]] = {}
-        for name, estimator, risk in RULES:
+        for estimator in ESTIMATORS:
             if estimator == "likelihood" and not weighted:
                 continue
             fixed: dict[str, Any] = {
@@ -109,22 +102,18 @@ def report(data: Sequence[Recorded], equivalence: Equivalence) -> str:
                 "estimator": estimator,
                 "equivalence": equivalence,
             }
-            if estimator not in whole:
-                whole[estimator] = [decide(EntropyRouter(**fixed), one)[0] for one in data]
-            adaptive = EntropyRouter(**fixed, adaptive=True, early_stop_risk=risk)
+            whole = [decide(EntropyRouter(**fixed), one)[0] for one in data]
+            adaptive = EntropyRouter(**fixed, adaptive=True)
             found = [decide(adaptive, one) for one in data]
             drawn = mean([decision.n_samples for decision, _ in found])
             calls = np.mean([n_calls for _, n_calls in found])
-            differs = [
-                decision.route != full.route
-                for (decision, _), full in zip(found, whole[estimator], strict=True)
-            ]
-            share = np.mean([full.route == "cloud" for full in whole[estimator]])
+            differs = [decision.route != full.route for (decision, _), full in zip(found, whole, strict=True)]
+            share = np.mean([full.route == "cloud" for full in whole])
             rows.append(
                 [
                     f"{threshold:.1f}",
                     f"{share:.1%}",
-                    name,
+                    estimator,
                     str(drawn),
                     f"{1 - drawn.estimate / N_SAMPLES:.0%}",
                     f"{calls:.1f}",
@@ -134,7 +123,7 @@ def report(data: Sequence[Recorded], equivalence: Equivalence) -> str:
     header = [
         "threshold",
         "cloud share",
-        "stops",
+        "estimator",
         "mean samples of 10",
         "saved",
         "requests",
@@ -154,10 +143,9 @@ INTRO = f"""# Adaptive sampling
 Written by `benchmarks/adaptive_sampling.py`. `EntropyRouter` with N = {N_SAMPLES} and adaptive sampling
 against the same router drawing all {N_SAMPLES}, on recorded answers in their recorded order. Equivalence:
 {{equivalence}}; on the recording exact canonical form, since the other was trained on Natural Questions.
-"For sure" stops where the answers still missing cannot move the score across the threshold;
-"risk r" stops where the verdict differs from that of all {N_SAMPLES} with a chance of at most r for every
-question, by construction. Brackets: 95 % intervals over questions, by bootstrap for means and Wilson's for
-shares. Requests: round trips to the model, where all at once is 1.
+Drawing stops where the answers still missing cannot move the score across the threshold. Brackets: 95 %
+intervals over questions, by bootstrap for means and Wilson's for shares. Requests: round trips to the model,
+where all at once is 1.
 """
 
 

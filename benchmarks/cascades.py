@@ -7,7 +7,6 @@ DATA holds ``cascades/`` (rational-llm-cascades: recorded answers, self-checks, 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,60 +18,43 @@ from benchmarks.common import embed, table
 from benchmarks.public_routing import CASCADE_SETS, PAIRS, Outcomes, pooled, read_cascade
 from confroute.encoders import Encoder, SentenceEncoder
 from confroute.evaluation import (
-    Comparison,
     Costs,
     Interval,
     RoutingCurve,
     bootstrap_curve,
-    compare,
     edge_confidence_scores,
     oracle_scores,
     prompt_length_scores,
     random_spread,
 )
 from confroute.heads import make_head
-from confroute.routers.combined import CombinedRouter
-from confroute.routers.self_check import SelfCheckRouter
-from confroute.routers.trained import TrainedRouter
 from confroute.training import cross_validated_scores, fold_by_question
 
 FloatArray = NDArray[np.float64]
 
 HEAD = "similarity-weighted"
-CONFIDENCE, LENGTH, TRAINED, COMBINED = "edge's confidence", "prompt length", f"trained ({HEAD})", "combined"
+CONFIDENCE, LENGTH, TRAINED = "edge's confidence", "prompt length", f"trained ({HEAD})"
 FOLDS = 5
 KEPT = 0.95
 
 
-def both_scores(
-    data: Outcomes, vectors: NDArray[np.float32], confidence: FloatArray, seed: int
-) -> tuple[FloatArray, FloatArray, list[str]]:
-    """Score each question by a head, and by a combination, that have not seen its fold.
+def trained_scores(data: Outcomes, vectors: NDArray[np.float32], seed: int) -> FloatArray:
+    """Score each question by a head that has not seen its fold.
 
-    The combination is fitted on the training folds alone: on the edge's confidence, and on scores of heads
-    that have not seen the question either. Every fold has a fit of its own, with a scale of
-    its own, so what is pooled is the percentile among the scores of that fit's training questions.
-
-    Returns:
-        The head's scores, the combined ones, and what the combination used in each fold.
+    Every fold has a fit of its own, with a scale of its own, so what is pooled is the percentile among the
+    cross-validated scores of that fit's training questions.
     """
     wins = (1 + data.cloud - data.edge) / 2
     folds = fold_by_question(data.questions, folds=FOLDS, seed=seed)
-    trained, combined = np.empty(len(wins)), np.empty(len(wins))
-    used = []
+    trained = np.empty(len(wins))
     for fold in range(FOLDS):
         held = folds == fold
         seen = np.flatnonzero(~held)
         inner = fold_by_question([data.questions[i] for i in seen], folds=FOLDS, seed=seed + 1)
         inside = cross_validated_scores(lambda: make_head(HEAD), vectors[seen], wins[seen], inner)
         outside = make_head(HEAD).fit(vectors[seen], wins[seen]).score(vectors[held])
-        router = CombinedRouter({CONFIDENCE: SelfCheckRouter(), TRAINED: TrainedRouter(head=make_head(HEAD))})
-        router.fit({CONFIDENCE: confidence[seen], TRAINED: inside}, wins[seen], seed=seed)
-        known = router.score({CONFIDENCE: confidence[seen], TRAINED: inside})
-        new = router.score({CONFIDENCE: confidence[held], TRAINED: outside})
-        trained[held], combined[held] = percentile(outside, inside), percentile(new, known)
-        used.append(router.choice.used)
-    return trained, combined, used
+        trained[held] = percentile(outside, inside)
+    return trained
 
 
 def percentile(scores: FloatArray, reference: FloatArray) -> FloatArray:
@@ -88,13 +70,12 @@ def report(data: Outcomes, encoder: Encoder, cache: Path | None, seed: int) -> t
     if data.confidence is None or data.before is None or data.after is None:
         raise SystemExit(f"{data.name}: no confidence or no money recorded")
     confidence = edge_confidence_scores(np.minimum(data.confidence, 0))
-    trained, combined, used = both_scores(data, embed(encoder, data.questions, cache), confidence, seed)
+    trained = trained_scores(data, embed(encoder, data.questions, cache), seed)
     length = prompt_length_scores(data.questions)
     signals: dict[str, tuple[FloatArray, Costs]] = {
         LENGTH: (length, data.before),
         TRAINED: (trained, data.before),
         CONFIDENCE: (confidence, data.after),
-        COMBINED: (combined, data.after),
         "oracle": (oracle_scores(data.edge, data.cloud), data.before),
     }
     curve = RoutingCurve.from_scores(length, data.edge, data.cloud)
@@ -109,40 +90,14 @@ def report(data: Outcomes, encoder: Encoder, cache: Path | None, seed: int) -> t
         np.zeros(curve.n), data.edge, data.cloud, costs=data.before, kept=(KEPT,), seed=seed
     )
     figures = {"random": constant | random_spread(data.edge, data.cloud, seed=seed)} | figures
-
-    def lead(over: FloatArray) -> Comparison:
-        return compare(combined, over, data.edge, data.cloud, cpts=(), seed=seed)["apgr"]
-
-    leads = {CONFIDENCE: lead(confidence), LENGTH: lead(length), TRAINED: lead(trained)}
-    rows = [
-        [
-            name,
-            str(found["apgr"]),
-            str(found["saving95"]),
-            f"{leads[name].difference}, p = {leads[name].p_value:.3f}" if name in leads else "",
-        ]
-        for name, found in figures.items()
-    ]
-    header = ["signal", "APGR", "money saved at 95 % of the cloud's quality", "combined − this, APGR"]
-    told = ", ".join(f"{name} in {count} of {FOLDS} folds" for name, count in Counter(used).items())
-    text = f"{intro}. What the combination used: {told}.\n\n{table(header, rows)}"
-    names = (LENGTH, TRAINED, CONFIDENCE, COMBINED)
-    row = [
-        *(_saved(figures[name]["saving95"]) for name in names),
-        _told(leads[CONFIDENCE]),
-        _told(leads[LENGTH]),
-    ]
-    return text, row
+    rows = [[name, str(found["apgr"]), str(found["saving95"])] for name, found in figures.items()]
+    header = ["signal", "APGR", "money saved at 95 % of the cloud's quality"]
+    text = f"{intro}.\n\n{table(header, rows)}"
+    return text, [_saved(figures[name]["saving95"]) for name in (LENGTH, TRAINED, CONFIDENCE)]
 
 
 def _saved(figure: Interval) -> str:
     return f"{figure.estimate:.2f} [{figure.low:.2f}, {figure.high:.2f}]"
-
-
-def _told(lead: Comparison) -> str:
-    low, high = lead.difference.low, lead.difference.high
-    answer = "yes" if low > 0 else "no, worse" if high < 0 else "not shown"
-    return f"{answer}: {lead.difference.estimate:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 INTRO = """# Cascades with real money
@@ -155,15 +110,12 @@ these questions; negative where deciding costs more than it saves.
 
 What a signal pays for: random, prompt length, the oracle and the trained head ({head}, {encoder}) decide
 before anything is generated and pay for one answer. The edge's confidence (log P(yes) of a self-check on
-TriviaQA, TruthfulQA and GSM8K, the log-prob of the answer's letter on MMLU and MedMCQA) and the combination
-pay for the edge's answer and its check on every question, and for the cloud's answer on top.
+TriviaQA, TruthfulQA and GSM8K, the log-prob of the answer's letter on MMLU and MedMCQA)
+pays for the edge's answer and its check on every question, and for the cloud's answer on top.
 
-The combination (`CombinedRouter`, logistic) joins the edge's confidence and the trained head's score. Head
-and combination are trained on correctness in {folds} outer folds by question and scored on the fold left out;
-within the training folds the combination sees only scores of heads that have not seen the question. It falls
-back to one signal where joining is not surely better on its training folds. Scores of different fits have
-different scales, so each is told as its percentile among its own training scores. Intervals and p-values
-are per comparison, not adjusted for the number of sets.
+The head is trained on correctness in {folds} folds by question and scored on the fold left out. Scores of
+different fits have different scales, so each is told as its percentile among its own training scores.
+Intervals are per set, not adjusted for the number of sets.
 """
 
 
@@ -189,8 +141,7 @@ def main(
             if row:
                 summary.append([f"{edge} → {cloud}, {one.name} (n = {len(one.questions)})", *row])
             click.echo(f"{edge} → {cloud}, {one.name}", err=True)
-    header = ["data", *(f"saved by {name}" for name in (LENGTH, TRAINED, CONFIDENCE, COMBINED))]
-    header += [f"combined beats {name}, APGR?" for name in ("confidence", "prompt length")]
+    header = ["data", *(f"saved by {name}" for name in (LENGTH, TRAINED, CONFIDENCE))]
     intro = INTRO.format(encoder=encode.name, head=HEAD, folds=FOLDS)
     text = "\n".join([intro, "## Summary\n", f"{table(header, summary)}\n", *details])
     if out is not None:

@@ -19,7 +19,7 @@ import click
 
 _HERE = Path(__file__).parent
 _RESULTS = _HERE / "results"
-_ORDER = ("cascades", "combined_router", "public_routing", "table1", "adaptive_sampling", "equivalence")
+_ORDER = ("cascades", "public_routing", "table1", "adaptive_sampling", "equivalence")
 _HEAD = """# Results
 
 Put together by `benchmarks/refresh.py` from `benchmarks/results/`, each section written by the script that it
@@ -49,11 +49,6 @@ class Run:
 RUNS = (
     Run("public_routing", (("{data}",), *_ENCODER), _ENCODER_IF_KNOWN),
     Run("cascades", (("{data}",), *_ENCODER), _ENCODER_IF_KNOWN),
-    Run(
-        "combined_router",
-        (("--cascades", "{data}/cascades"), *_ENCODER),
-        (("--recording", "{recording}"), *_ENCODER_IF_KNOWN),
-    ),
     Run("table1", (("{data}", "{labels}"), *_ENCODER), _ENCODER_IF_KNOWN),
     Run(
         "adaptive_sampling",

@@ -59,7 +59,7 @@ def ask(app: RagApp, row: dict[str, Any], *, threshold: float, private: bool = F
     answer = CITATION.sub("", turn.answer)
     is_unknown = row["kind"] == "unknown"
     return Asked(
-        right=is_refusal(answer) if is_unknown else bool(is_right(answer, row["answers"])),
+        right=is_refusal(answer, row["question"]) if is_unknown else bool(is_right(answer, row["answers"])),
         seconds=time.perf_counter() - start,
         usd=None if after is None or before is None else after - before,
         score=1.0 if decision["score"] is None else decision["score"],  # nothing found: to the cloud

@@ -163,6 +163,7 @@ class Generating:
             controls=controls_of(ensure_config(), self.call.controls),
             sticky=self.call.sticky,
             size=self.call.size,
+            drafts=self.call.drafts,
         )
 
     def _model(self, step: Answer) -> tuple[BaseChatModel, dict[str, Any]]:

@@ -16,10 +16,10 @@ from langchain_core.messages import (
 )
 
 from confroute.decision import Message, Role, RouteDecision, RouteRequest, Sample, ToolCall, Usage
-from confroute.execution.limits import tool_name
+from confroute.execution.schemas import told_tools
 from confroute.execution.thread import DECISION_KEY, Stamp, is_pinned
 from confroute.execution.thread import sticky_decision as sticky_in
-from confroute.replies import answer_logprob, is_cut_thought, tool_call
+from confroute.replies import answer_logprob, is_cut_off, is_cut_thought, tool_call
 
 _ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -38,12 +38,29 @@ _ENDED = ("finish_reason", "done_reason", "stop_reason", "stopReason", "status")
 """Names under which providers say why a reply ended."""
 
 
-def to_request(messages: Sequence[BaseMessage], *, tools: Iterable[Any] = ()) -> RouteRequest:
-    """Describe LangChain messages as a request; private where an earlier answer of the thread was."""
+def to_request(
+    messages: Sequence[BaseMessage],
+    *,
+    tools: Iterable[Any] = (),
+    query: str = "",
+    schema: Mapping[str, Any] | None = None,
+) -> RouteRequest:
+    """Describe LangChain messages as a request; private where an earlier answer of the thread was.
+
+    Args:
+        messages: The conversation.
+        tools: The tools that are bound, as a provider takes them.
+        query: The question itself, where the messages say more.
+        schema: The JSON schema that is asked of the answer.
+    """
+    told = told_tools(tools)
     return RouteRequest(
         messages=tuple(_to_message(message) for message in messages),
-        tools=tuple(tool_name(tool) for tool in tools),
+        tools=tuple(told),
         private=is_pinned(stamp_of(message) for message in messages),
+        query=query,
+        tool_schemas={name: found for name, found in told.items() if found is not None},
+        answer_schema=schema,
     )
 
 
@@ -130,6 +147,7 @@ def to_sample(message: BaseMessage | str, *, usage: Usage | None = None) -> Samp
         n_tokens=n_tokens,
         usage=usage if usage is not None else usage_of(message),
         model=model_name(message),
+        cut=is_cut_off(_ended(message)),
         raw=message,
     )
 
@@ -149,9 +167,13 @@ def is_cut(sample: Sample) -> bool:
     thought = not _THOUGHT_BLOCKS.isdisjoint(_kinds(message)) or bool(
         message.additional_kwargs.get("reasoning_content")
     )
+    return is_cut_thought(sample.text, thought=thought, ended=_ended(message))
+
+
+def _ended(message: BaseMessage) -> str:
+    """Return why a reply ended, as the provider says; empty where it does not."""
     told = message.response_metadata
-    ended = next((told[name] for name in _ENDED if isinstance(told.get(name), str)), "")
-    return is_cut_thought(sample.text, thought=thought, ended=ended)
+    return next((told[name] for name in _ENDED if isinstance(told.get(name), str)), "")
 
 
 def usage_of(message: Any) -> Usage | None:

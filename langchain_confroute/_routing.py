@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
 from langchain_core.callbacks.manager import AsyncParentRunManager, ParentRunManager
@@ -40,6 +40,7 @@ DECISION_EVENT = "confroute.decision"
 """Name of the custom event that carries the decision and its evidence."""
 
 _DRAFT = "confroute_draft"
+_QUERY_KEY = "confroute_query"
 _Run = ParentRunManager | AsyncParentRunManager
 
 
@@ -270,6 +271,15 @@ def controls_of(config: RunnableConfig | None, ruled: Controls | None = None) ->
     return ruled.then(Controls.from_mapping(configurable))
 
 
+def without_query(config: RunnableConfig) -> RunnableConfig:
+    """Return a config as a call hands it on: the question is that of the call, not of what it calls."""
+    configurable = config.get("configurable", {})
+    if _QUERY_KEY not in configurable:
+        return config
+    others = {key: value for key, value in configurable.items() if key != _QUERY_KEY}
+    return cast("RunnableConfig", {**config, "configurable": others})
+
+
 def draft_of(step: Answer) -> Any | None:
     """Return the reply that a sampling router already has; None if the model must still answer."""
     return step.draft.raw if step.draft is not None else None
@@ -308,7 +318,7 @@ def _last_stamped(messages: list[Any], decision: RouteDecision) -> list[Any]:
 
 
 def _under(config: RunnableConfig, run: _Run) -> RunnableConfig:
-    return patch_config(config, callbacks=run.get_child())
+    return patch_config(without_query(config), callbacks=run.get_child())
 
 
 def tell_draft(run: ParentRunManager, decision: RouteDecision, given: Any, draft: Any) -> None:
@@ -330,7 +340,8 @@ def _child(config: RunnableConfig, run: _Run, decision: RouteDecision, heard: Li
     callbacks = run.get_child(f"route:{decision.route}")
     callbacks.handlers.insert(0, heard)  # before those that show
     callbacks.inheritable_handlers.insert(0, heard)
-    return merge_configs(patch_config(config, callbacks=callbacks), {"metadata": told_of(decision)})
+    handed_on = patch_config(without_query(config), callbacks=callbacks)
+    return merge_configs(handed_on, {"metadata": told_of(decision)})
 
 
 def told_of(decision: RouteDecision) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from langchain_confroute._usage import chat_model_of, is_local, name_of
 
 _MEDIA = {"audio": "audio_inputs", "video": "video_inputs", "pdf": "pdf_inputs"}
 _MOST_EXECUTIONS = 64
+_OBJECTS = ("sampled", "cap", "log")
 
 
 def side_of(
@@ -66,8 +67,8 @@ class Executions:
     def get(self, edge: Runnable[Any, Any], cloud: Runnable[Any, Any], **settings: Any) -> Execution:
         """Return the execution for these settings; see `Execution.between`."""
         models = tuple(chat_model_of(side) or side for side in (edge, cloud))
-        objects = (*models, settings.get("cap"), settings.get("log"))
-        plain = {key: value for key, value in settings.items() if key not in ("cap", "log")}
+        objects = (*models, *(settings.get(name) for name in _OBJECTS))
+        plain = {key: value for key, value in settings.items() if key not in _OBJECTS}
         key = (*map(id, objects), *sorted(plain.items()))
         with self._lock:
             if key not in self._made:

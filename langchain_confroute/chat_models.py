@@ -17,24 +17,24 @@ from pydantic import Field, PrivateAttr, SkipValidation, field_validator, model_
 
 from confroute.decision import Router
 from confroute.execution.accounts import SpendCap, Stats
-from confroute.execution.control import Controls, current_controls
+from confroute.execution.control import Controls
 from confroute.execution.execution import Execution, OnError
 from confroute.execution.log import DecisionLog
+from confroute.routers.threshold import plain_threshold
+from langchain_confroute._calls import call_of, with_stop
 from langchain_confroute._generating import Generating
-from langchain_confroute._messages import sticky_decision, to_request
 from langchain_confroute._pair import (
     RoutedBinding,
     identity_of,
     merged_profile,
     schema_of,
-    tools_of,
     with_fields,
 )
 from langchain_confroute._routing import Call, Routing, controls_of
-from langchain_confroute._sides import Executions, size_of
-from langchain_confroute._usage import chat_model_of, unwrapped
-from langchain_confroute.runnables import OfModel, RunnableConfRoute, checked_router
-from langchain_confroute.sampling import LangChainSampler
+from langchain_confroute._sides import Executions
+from langchain_confroute._structured import structured_of
+from langchain_confroute._usage import chat_model_of
+from langchain_confroute.runnables import OfModel, Query, RunnableConfRoute, checked_router
 
 _FOR_BOTH = ("cache", "disable_streaming", "output_version")
 """Fields of any chat model that, set on the pair, hold for both models."""
@@ -49,9 +49,14 @@ class ChatConfRoute(BaseChatModel):
     never shown as reply text.
 
     Args:
-        edge: The cheap model, which is also the one that is sampled.
+        edge: The cheap model, which is also the one that the router looks at.
         cloud: The strong model.
-        router: Decides; for instance ``EntropyRouter()``, which needs no training.
+        router: Decides; for instance ``ConfidenceRouter()``, which needs no training.
+        query: Finds the question in the messages, where they say more: a function that returns a text. By
+            default the last human turn. One call's question can be given as ``confroute_query`` in its
+            config.
+        sampler: The chat model that the router looks at, where that is not the edge: a local one, where the
+            edge tells no log-probabilities or costs money. What it says is never the reply.
         on_error: Where a question goes when the router or its samples fail: ``"cloud"``, ``"edge"`` or
             ``"raise"``.
         edge_timeout: Seconds until the edge's first token (and for its samples); None for no limit.
@@ -64,7 +69,7 @@ class ChatConfRoute(BaseChatModel):
 
     Example:
         ```python
-        from confroute import EntropyRouter
+        from confroute import ConfidenceRouter
         from langchain_confroute import ChatConfRoute
         from langchain_ollama import ChatOllama
         from langchain_openai import ChatOpenAI
@@ -72,7 +77,7 @@ class ChatConfRoute(BaseChatModel):
         llm = ChatConfRoute(
             edge=ChatOllama(model="qwen2.5:1.5b"),
             cloud=ChatOpenAI(model="gpt-5"),
-            router=EntropyRouter(probe="brief"),
+            router=ConfidenceRouter(probe="brief"),
         )
         reply = llm.invoke("Who wrote Effi Briest?")
         print(reply.text, reply.response_metadata["confroute"]["reason"])
@@ -82,6 +87,8 @@ class ChatConfRoute(BaseChatModel):
     edge: SkipValidation[Runnable[Any, Any]]
     cloud: SkipValidation[Runnable[Any, Any]]
     router: SkipValidation[Router]
+    query: SkipValidation[Query | None] = None
+    sampler: SkipValidation[Runnable[Any, Any] | None] = None
     on_error: OnError = "cloud"
     edge_timeout: float | None = None
     cloud_timeout: float | None = None
@@ -129,6 +136,7 @@ class ChatConfRoute(BaseChatModel):
         return self.executions.get(
             self.edge,
             self.cloud,
+            sampled=self.sampler,
             on_error=self.on_error,
             edge_timeout=self.edge_timeout,
             cloud_timeout=self.cloud_timeout,
@@ -148,7 +156,7 @@ class ChatConfRoute(BaseChatModel):
         return {
             **sides,
             "router": type(self.router).__name__,
-            "threshold": getattr(self.router, "threshold", None),
+            "threshold": plain_threshold(getattr(self.router, "threshold", None)),
         }
 
     def invoke(
@@ -160,7 +168,7 @@ class ChatConfRoute(BaseChatModel):
         **kwargs: Any,
     ) -> AIMessage:
         """Answer with the model that the router chooses."""
-        call = self._call(input, _with_stop(stop, kwargs))
+        call = self._call(input, with_stop(stop, kwargs))
         return cast("AIMessage", self._routing().invoke(call, self._configured(config)))
 
     async def ainvoke(
@@ -172,7 +180,7 @@ class ChatConfRoute(BaseChatModel):
         **kwargs: Any,
     ) -> AIMessage:
         """Answer with the model that the router chooses."""
-        call = self._call(input, _with_stop(stop, kwargs))
+        call = self._call(input, with_stop(stop, kwargs))
         return cast("AIMessage", await self._routing().ainvoke(call, self._configured(config)))
 
     def stream(
@@ -184,7 +192,7 @@ class ChatConfRoute(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
         """Answer with the model that the router chooses, chunk by chunk."""
-        call = self._call(input, _with_stop(stop, kwargs))
+        call = self._call(input, with_stop(stop, kwargs))
         return self._routing().stream(call, self._configured(config))
 
     def astream(
@@ -196,7 +204,7 @@ class ChatConfRoute(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
         """Answer with the model that the router chooses, chunk by chunk."""
-        call = self._call(input, _with_stop(stop, kwargs))
+        call = self._call(input, with_stop(stop, kwargs))
         return self._routing().astream(call, self._configured(config))
 
     def stream_events(
@@ -267,7 +275,11 @@ class ChatConfRoute(BaseChatModel):
         """
         if tool_choice is not None:
             kwargs["tool_choice"] = tool_choice
-        sides = {side: getattr(self, side).bind_tools(tools, **kwargs) for side in ("edge", "cloud")}
+        sides: dict[str, Any] = {
+            side: getattr(self, side).bind_tools(tools, **kwargs) for side in ("edge", "cloud")
+        }
+        if self.sampler is not None:
+            sides["sampler"] = self.sampler.bind_tools(tools, **kwargs)  # type: ignore[attr-defined]  # a chat model
         return cast("Runnable[LanguageModelInput, AIMessage]", self.model_copy(update=sides).bind())
 
     def with_structured_output(
@@ -281,15 +293,24 @@ class ChatConfRoute(BaseChatModel):
             side.with_structured_output(schema, include_raw=include_raw, **kwargs)  # type: ignore[attr-defined]  # a chat model, bound or not
             for side in self._sides()
         )
+        own = OfModel(
+            execution=self._execution,
+            rate_limiter=self.rate_limiter,
+            controls=self._controls,
+            config=self._own_config,
+            sent_along=[schema_of(schema)],
+            structured=None
+            if self.sampler is not None
+            else structured_of(self._sides()[0], schema, include_raw=include_raw, **kwargs),
+        )
         return RunnableConfRoute(
             edge=edge,
             cloud=cloud,
             router=self.router,
-            sampler=self.edge,
+            query=self.query,
+            sampler=self.sampler if self.sampler is not None else self.edge,
             name=self.get_name(),
-            _of_model=OfModel(
-                self._execution, self.rate_limiter, self._controls, self._own_config, [schema_of(schema)]
-            ),
+            _of_model=own,
         )
 
     def _generate(
@@ -353,18 +374,14 @@ class ChatConfRoute(BaseChatModel):
         return [model for side in (self.edge, self.cloud) if (model := chat_model_of(side)) is not None]
 
     def _call(self, model_input: LanguageModelInput, kwargs: dict[str, Any]) -> Call:
-        messages = self._convert_input(model_input).to_messages()
-        tools = tools_of(self.edge, kwargs)
-        return Call(
-            input=messages,
-            request=to_request(messages, tools=tools),
-            sampler=lambda config: LangChainSampler(self.edge, messages, config=config, kwargs=kwargs),
-            kwargs=kwargs,
-            sticky=sticky_decision(messages),
-            size=size_of(
-                messages, tools, kwargs, *(unwrapped(side).kwargs for side in (self.edge, self.cloud))
-            ),
-            controls=self._controls.then(current_controls()),
+        return call_of(
+            self._convert_input(model_input).to_messages(),
+            kwargs,
+            edge=self.edge,
+            cloud=self.cloud,
+            sampler=self.sampler,
+            query=self.query,
+            controls=self._controls,
         )
 
     @property
@@ -380,7 +397,3 @@ class ChatConfRoute(BaseChatModel):
     def _resolve_model_profile(self) -> ModelProfile | None:
         """Return what both models can do: the smaller of their limits, the capabilities that they share."""
         return merged_profile(self.edge, self.cloud)
-
-
-def _with_stop(stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
-    return kwargs if stop is None else {**kwargs, "stop": stop}

@@ -18,7 +18,7 @@ from pydantic import ConfigDict, SkipValidation
 
 from confroute.decision import RouteDecision, Router
 from confroute.errors import ConfigurationError
-from langchain_confroute.runnables import RunnableRouteDecision
+from langchain_confroute.runnables import Query, RunnableRouteDecision
 
 _ROUTES = frozenset({"edge", "cloud"})
 
@@ -33,7 +33,9 @@ class ConfRouteDecisionModel(BaseDecisionModel):
 
     Args:
         router: Decides.
-        edge: The edge chat model; needed by routers that sample.
+        edge: The edge chat model; needed by routers that look at it.
+        query: Finds the question in what is to be classified.
+        sampler: The chat model that the router looks at, where that is not the edge.
         model: Name of the router, for traces.
 
     Example:
@@ -41,7 +43,7 @@ class ConfRouteDecisionModel(BaseDecisionModel):
         ModelRouterMiddleware(
             choices={"edge": ModelChoice(edge, "easy"), "cloud": ModelChoice(cloud, "hard")},
             instructions="Which model?",
-            classifier=ConfRouteDecisionModel(router=EntropyRouter(), edge=edge),
+            classifier=ConfRouteDecisionModel(router=ConfidenceRouter(), edge=edge),
         )
         ```
     """
@@ -50,6 +52,8 @@ class ConfRouteDecisionModel(BaseDecisionModel):
 
     router: SkipValidation[Router]
     edge: SkipValidation[Runnable[Any, Any] | None] = None
+    query: SkipValidation[Query | None] = None
+    sampler: SkipValidation[Runnable[Any, Any] | None] = None
     model: str = "confroute"
 
     @property
@@ -66,7 +70,9 @@ class ConfRouteDecisionModel(BaseDecisionModel):
 
     @property
     def _verdict(self) -> RunnableRouteDecision:
-        return RunnableRouteDecision(router=self.router, edge=self.edge)
+        return RunnableRouteDecision(
+            router=self.router, edge=self.edge, query=self.query, sampler=self.sampler
+        )
 
     def _response(self, decision: RouteDecision, questions: dict[str, Question]) -> ClassifierResponse:
         certain = 1.0 if decision.route == "cloud" else 0.0

@@ -40,6 +40,7 @@ from langchain_confroute._messages import sticky_decision, to_request
 from langchain_confroute._routing import DECISION_EVENT, controls_of, draft_of, stamped, told_of
 from langchain_confroute._sides import side_of, size_of
 from langchain_confroute._usage import name_of, priced_usage
+from langchain_confroute.runnables import Query, text_of
 from langchain_confroute.sampling import LangChainSampler
 
 STATE_KEY = "confroute_turn"
@@ -75,10 +76,13 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
     says: handing it to another model is an error.
 
     Args:
-        edge: The cheap model, which is also the one that is sampled; or its name, such as
+        edge: The cheap model, which is also the one that the router looks at; or its name, such as
             ``"ollama:qwen2.5:1.5b"``.
         cloud: The strong model, or its name.
         router: Decides.
+        query: Finds the question in the messages, where they say more; as in `ChatConfRoute`.
+        sampler: The model that the router looks at, where that is not the edge, or its name. What it says is
+            never the reply.
         on_error: Where a turn goes when the router or its samples fail: ``"cloud"``, ``"edge"`` or
             ``"raise"``.
         edge_timeout: Seconds that an answer (or samples) of the edge may take; None for no limit.
@@ -94,7 +98,7 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
     Example:
         ```python
         edge, cloud = ChatOllama(model="qwen2.5:7b"), ChatOpenAI(model="gpt-5")
-        routing = ConfRouteMiddleware(edge=edge, cloud=cloud, router=EntropyRouter())
+        routing = ConfRouteMiddleware(edge=edge, cloud=cloud, router=ConfidenceRouter())
         agent = create_agent(cloud, tools=[search], middleware=[routing])
         agent.invoke({"messages": [("user", "Who wrote Effi Briest?")]})
         ```
@@ -110,6 +114,8 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
         edge: str | BaseChatModel,
         cloud: str | BaseChatModel,
         router: Router,
+        query: Query | None = None,
+        sampler: str | BaseChatModel | None = None,
         on_error: OnError = "cloud",
         edge_timeout: float | None = None,
         cloud_timeout: float | None = None,
@@ -120,11 +126,14 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
     ) -> None:
         super().__init__()
         self.models = {"edge": _chat_model("edge", edge), "cloud": _chat_model("cloud", cloud)}
+        self.sampler = None if sampler is None else _chat_model("sampler", sampler)
+        self.query = query
         self.router = checked_router(router, edge=name_of(self.models["edge"]))
         self._execution = Execution.between(
             side_of,
             self.models["edge"],
             self.models["cloud"],
+            sampled=self.sampler,
             on_error=on_error,
             edge_timeout=edge_timeout,
             cloud_timeout=cloud_timeout,
@@ -215,7 +224,8 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
         own = cast("dict[str, Any]", request.state).setdefault(_OWN_MODEL, request.model)
         kept, controls = _kept(request.state), controls_of(config)
         tools = [convert_to_openai_tool(t) if isinstance(t, BaseTool) else t for t in request.tools]
-        routed = to_request(_prompt(request), tools=tools)
+        query = "" if self.query is None else text_of(self.query(_prompt(request)))
+        routed = to_request(_prompt(request), tools=tools, query=query)
         routed = replace(routed, private=routed.private or kept["private"] or controls.private)
         is_asked = any(message.type == "human" for message in request.messages)
         if not routed.private and (request.model is not own or not is_asked):
@@ -226,7 +236,7 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
             controls=controls,
             sticky=read_stamp(decision) or sticky_decision(request.messages),
             size=size_of(_prompt(request), tools),
-            drafts=request.response_format is None,
+            drafts=request.response_format is None and self.sampler is None,
         )
 
     def _routed(self, request: ModelRequest[Any], step: Answer, heard: Listener) -> ModelRequest[Any]:
@@ -245,11 +255,11 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
         return Deciding(self.router, lambda: self._sampler(request, config))
 
     def _sampler(self, request: ModelRequest[Any], config: RunnableConfig) -> LangChainSampler:
-        edge = self.models["edge"]
+        looked_at = self.models["edge"] if self.sampler is None else self.sampler
         bound = (
-            edge.bind_tools(request.tools, tool_choice=request.tool_choice, **request.model_settings)
+            looked_at.bind_tools(request.tools, tool_choice=request.tool_choice, **request.model_settings)
             if request.tools
-            else edge.bind(**request.model_settings)
+            else looked_at.bind(**request.model_settings)
         )
         return LangChainSampler(bound, _prompt(request), config=config)
 

@@ -24,8 +24,10 @@ from confroute.execution.side import Side
 from confroute.execution.turn import Deciding, Turn, averdict, verdict
 from confroute.execution.turn import checked_router as checked_router  # for the other faces of this package
 from langchain_confroute._messages import to_request, to_sample
-from langchain_confroute._routing import Call, Routing, controls_of, sticky_decision
+from langchain_confroute._pair import tools_of
+from langchain_confroute._routing import Call, Routing, controls_of, sticky_decision, without_query
 from langchain_confroute._sides import side_of, size_of
+from langchain_confroute._structured import Structured, StructuredSampler
 from langchain_confroute._usage import chat_model_of
 from langchain_confroute.sampling import SAMPLE_CONFIG, LangChainSampler
 
@@ -45,6 +47,7 @@ class OfModel:
         controls: What `with_config` ruled.
         config: Callbacks, tags and metadata of the model.
         sent_along: What is sent with every prompt: the schema, for the size of the prompt.
+        structured: The edge, asked for a structured output; None where looks are at the edge as it is.
     """
 
     execution: Execution | None = None
@@ -52,6 +55,7 @@ class OfModel:
     controls: Controls = field(default_factory=Controls)
     config: RunnableConfig = field(default_factory=RunnableConfig)
     sent_along: Sequence[Any] = ()
+    structured: Structured | None = None
 
 
 class RunnableConfRoute(Runnable[Any, Any]):
@@ -64,9 +68,11 @@ class RunnableConfRoute(Runnable[Any, Any]):
         edge: The edge Runnable.
         cloud: The cloud Runnable.
         router: Decides.
-        query: Finds the question in the input. By default the input itself where it is a text, messages or a
-            prompt, and else the first of its keys ``messages``, ``question``, ``query``, ``input``.
-        sampler: What a sampling router draws from: a chat model, or by default the edge Runnable itself.
+        query: Finds the question in the input: a function that returns a text or messages. By default the
+            input itself where it is a text, messages or a prompt, and else the first of its keys
+            ``messages``, ``question``, ``query``, ``input``.
+        sampler: What the router looks at: a chat model, or by default the edge Runnable itself. What a
+            chat model says here is never the reply.
         on_error: Where a question goes when the router or its samples fail.
         edge_timeout: Seconds until the edge's first output; None for no limit.
         cloud_timeout: The same for the cloud.
@@ -78,7 +84,7 @@ class RunnableConfRoute(Runnable[Any, Any]):
 
     Example:
         ```python
-        chain = RunnableConfRoute(edge=small_rag, cloud=large_rag, router=EntropyRouter())
+        chain = RunnableConfRoute(edge=small_rag, cloud=large_rag, router=ConfidenceRouter())
         chain.invoke({"question": "Who wrote Effi Briest?"})
         ```
     """
@@ -112,6 +118,7 @@ class RunnableConfRoute(Runnable[Any, Any]):
             side_of,
             edge,
             cloud,
+            sampled=sampler,
             on_error=on_error,
             edge_timeout=edge_timeout,
             cloud_timeout=cloud_timeout,
@@ -155,22 +162,29 @@ class RunnableConfRoute(Runnable[Any, Any]):
         return merge_configs(self._of_model.config, ensure_config(config))
 
     def _call(self, given: Any, kwargs: dict[str, Any]) -> Call:
-        messages = messages_of(given, self.query)
+        messages, question = asked_in(given, self.query)
         sampled = self.sampler if self.sampler is not None else self.edge
+        structured = self._of_model.structured
 
         def sampler(config: RunnableConfig) -> Sampler:
-            if chat_model_of(sampled) is not None:
-                return LangChainSampler(sampled, messages, config=config)
-            return _RunnableSampler(sampled, given, config, kwargs)
+            if chat_model_of(sampled) is None:
+                return _RunnableSampler(sampled, given, config, kwargs)
+            bare = LangChainSampler(sampled, messages, config=config)
+            return bare if structured is None else StructuredSampler(structured, bare, messages, config)
 
         return Call(
             given,
-            to_request(messages),
+            to_request(
+                messages,
+                tools=tools_of(self.edge, kwargs) if structured is None else structured.tools,
+                query=question,
+                schema=None if structured is None else structured.schema,
+            ),
             sampler,
             kwargs,
             sticky_decision(messages),
             size_of(messages, self._of_model.sent_along),
-            drafts=self.sampler is None,
+            drafts=self.sampler is None or structured is not None,
             controls=self._of_model.controls.then(current_controls()),
         )
 
@@ -180,22 +194,29 @@ class RunnableRouteDecision(Runnable[Any, RouteDecision]):
 
     Args:
         router: Decides.
-        edge: The edge chat model; needed by routers that sample.
+        edge: The edge chat model; needed by routers that look at it.
         query: As in `RunnableConfRoute`.
+        sampler: The chat model that the router looks at, where that is not the edge.
 
     Example:
         ```python
-        verdict = RunnableRouteDecision(router=EntropyRouter(), edge=ChatOllama(model="qwen2.5:1.5b"))
+        verdict = RunnableRouteDecision(router=ConfidenceRouter(), edge=ChatOllama(model="qwen2.5:1.5b"))
         verdict.invoke("Who wrote Effi Briest?").route
         ```
     """
 
     def __init__(
-        self, *, router: Router, edge: Runnable[Any, Any] | None = None, query: Query | None = None
+        self,
+        *,
+        router: Router,
+        edge: Runnable[Any, Any] | None = None,
+        query: Query | None = None,
+        sampler: Runnable[Any, Any] | None = None,
     ) -> None:
         self.router = checked_router(router)
         self.edge = edge
         self.query = query
+        self.sampler = sampler
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> RouteDecision:
         """Decide who should answer."""
@@ -209,30 +230,37 @@ class RunnableRouteDecision(Runnable[Any, RouteDecision]):
         self, given: Any, run_manager: CallbackManagerForChainRun, config: RunnableConfig
     ) -> RouteDecision:
         config = patch_config(config, callbacks=run_manager.get_child())
-        messages = messages_of(given, self.query)
-        return verdict(self._steps(messages, config), self._deciding(messages, config)).decision
+        messages, question = asked_in(given, self.query)
+        return verdict(self._steps(messages, question, config), self._deciding(messages, config)).decision
 
     async def _adecide(
         self, given: Any, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
     ) -> RouteDecision:
         config = patch_config(config, callbacks=run_manager.get_child())
-        messages = messages_of(given, self.query)
-        return (await averdict(self._steps(messages, config), self._deciding(messages, config))).decision
+        messages, question = asked_in(given, self.query)
+        steps = self._steps(messages, question, config)
+        return (await averdict(steps, self._deciding(messages, config))).decision
 
     def _deciding(self, messages: list[BaseMessage], config: RunnableConfig) -> Deciding:
         return Deciding(self.router, lambda: self._sampler(messages, config))
 
-    def _steps(self, messages: list[BaseMessage], config: RunnableConfig) -> Turn:
+    def _steps(self, messages: list[BaseMessage], question: str, config: RunnableConfig) -> Turn:
         edge = Side("edge") if self.edge is None else side_of(self.edge)
-        execution = Execution(edge, Side("cloud"), on_error="raise")
+        sampled = None if self.sampler is None else side_of(self.sampler)
+        execution = Execution(edge, Side("cloud"), sampled=sampled, on_error="raise")
+        tools = [] if self.edge is None else tools_of(self.edge, {})
         return execution.turn(
-            to_request(messages), controls=controls_of(config), sticky=sticky_decision(messages), drafts=False
+            to_request(messages, tools=tools, query=question),
+            controls=controls_of(config),
+            sticky=sticky_decision(messages),
+            drafts=False,
         )
 
     def _sampler(self, messages: list[BaseMessage], config: RunnableConfig) -> Sampler | None:
-        if self.edge is None:
-            return None
-        return LangChainSampler(self.edge, messages, config=config)
+        looked_at = self.edge if self.sampler is None else self.sampler
+        return (
+            None if looked_at is None else LangChainSampler(looked_at, messages, config=without_query(config))
+        )
 
 
 class _RunnableSampler:
@@ -265,13 +293,33 @@ class _RunnableSampler:
             )
 
 
-def messages_of(given: Any, query: Query | None = None) -> list[BaseMessage]:
-    """Find the question in the input of a Runnable, as messages.
+def asked_in(given: Any, query: Query | None) -> tuple[list[BaseMessage], str]:
+    """Find what is asked in the input of a Runnable.
+
+    Returns:
+        The messages, and the question itself where `query` told it as a text; else an empty text.
 
     Raises:
-        ConfigurationError: If it is not found.
+        ConfigurationError: If there is none.
     """
-    found = query(given) if query is not None else given
+    found = given if query is None else query(given)
+    if query is None or not isinstance(found, str):
+        return messages_of(found), ""
+    return messages_of(found if isinstance(given, dict) else given), found
+
+
+def text_of(found: Any) -> str:
+    """Return the question that a `Query` found, as a text."""
+    return found if isinstance(found, str) else "\n".join(str(m.text) for m in messages_of(found))
+
+
+def messages_of(given: Any) -> list[BaseMessage]:
+    """Read the input of a Runnable as messages.
+
+    Raises:
+        ConfigurationError: If it holds none.
+    """
+    found = given
     if isinstance(found, dict):
         found = next((found[key] for key in _KEYS if key in found), None)
     if isinstance(found, PromptValue):

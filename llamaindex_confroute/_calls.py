@@ -12,7 +12,8 @@ from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.tools import BaseTool
 
 from confroute.decision import Message, RouteRequest
-from confroute.execution.limits import prompt_size, tool_name
+from confroute.execution.limits import prompt_size
+from confroute.execution.schemas import answer_schema, told_tools
 from llamaindex_confroute._messages import (
     append,
     media_blocks,
@@ -65,8 +66,8 @@ def chat(messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> Call:
             given = model._get_messages(template.prompt, **template.values)
         return {"messages": append(without_stamps(given), extra), **kwargs}
 
-    call = _call("chat", arguments, messages, tools=kwargs.get("tools") or ())
-    return call if template is None else replace(call, asked=_asked(template.prompt, template.values))
+    call = _call("chat", arguments, messages, tools=kwargs.get("tools") or (), kwargs=kwargs)
+    return call if template is None else _of_template(call, template)
 
 
 def complete(prompt: str, kwargs: dict[str, Any]) -> Call:
@@ -82,13 +83,8 @@ def complete(prompt: str, kwargs: dict[str, Any]) -> Call:
         asked = "\n".join([text, *(message.text for message in extra)])
         return {"prompt": asked, "formatted": template is not None, **kwargs}
 
-    request = RouteRequest.from_text(str(prompt))
-    return Call(
-        "complete",
-        arguments,
-        request,
-        asked=None if template is None else _asked(template.prompt, template.values),
-    )
+    call = Call("complete", arguments, RouteRequest.from_text(str(prompt)))
+    return call if template is None else _of_template(call, template)
 
 
 def chat_with_tools(
@@ -108,7 +104,7 @@ def chat_with_tools(
     def arguments(model: LLM, extra: Sequence[Message]) -> dict[str, Any]:
         return {"tools": tools, "chat_history": append(without_stamps(messages), extra), **kwargs}
 
-    return _call("chat_with_tools", arguments, messages, tools=tools)
+    return _call("chat_with_tools", arguments, messages, tools=tools, kwargs=kwargs)
 
 
 def structured(
@@ -128,20 +124,20 @@ def structured(
         own = dict(llm_kwargs) if llm_kwargs is not None else None
         return {"output_cls": output_cls, "prompt": prompt, "llm_kwargs": own, **values}
 
-    return replace(
-        sampled,
-        method="structured_predict",
-        arguments=arguments,
-        sampled=sampled,
-        asked=_asked(prompt, values),
-    )
+    sampled = _of_template(sampled, Template(prompt, values))
+    return replace(sampled, method="structured_predict", arguments=arguments, sampled=sampled)
 
 
 def _call(
-    method: str, arguments: Arguments, messages: Sequence[ChatMessage], *, tools: Iterable[Any] = ()
+    method: str,
+    arguments: Arguments,
+    messages: Sequence[ChatMessage],
+    *,
+    tools: Iterable[Any] = (),
+    kwargs: Mapping[str, Any],
 ) -> Call:
-    told = [_describe(tool) for tool in tools]
-    request = to_request(messages, tools=[name for name, _ in told])
+    told = [_described(tool) for tool in tools]
+    request = to_request(messages, tools=told_tools(told), schema=answer_schema(kwargs))
     sent_along = [message.additional_kwargs for message in messages if message.additional_kwargs]
     return Call(
         method,
@@ -151,23 +147,34 @@ def _call(
         size=prompt_size(
             (message.text for message in request.messages),
             images=sum(media_blocks(message) for message in messages),
-            extras=[*sent_along, *(description for _, description in told)],
+            extras=[*sent_along, *told],
         ),
     )
 
 
-def _asked(prompt: BasePromptTemplate, values: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what a human has said among a prompt's values: the query, else all but retrieved passages."""
+def _of_template(call: Call, template: Template) -> Call:
+    """Return a call that knows what a human has said among the values of its prompt.
+
+    That is the question of query engines and synthesisers, ``query_str``, which stands among passages there;
+    else all but retrieved passages.
+    """
+    prompt = template.prompt
     chosen = getattr(prompt, "default_template", prompt)  # of a prompt that differs by kind of model
-    filled = {**chosen.kwargs, **prompt.kwargs, **values}
-    if "query_str" in filled:
-        return (str(filled["query_str"]),)
-    return tuple(str(value) for name, value in filled.items() if "context" not in name)
+    filled = {**chosen.kwargs, **prompt.kwargs, **template.values}
+    if "query_str" not in filled:
+        asked = tuple(str(value) for name, value in filled.items() if "context" not in name)
+        return replace(call, asked=asked)
+    question = str(filled["query_str"])
+    return replace(call, asked=(question,), request=replace(call.request, query=question))
 
 
-def _describe(tool: Any) -> tuple[str, Any]:
-    """Return a tool's name and what a model is told of it; tools come as objects, or as dicts in requests."""
-    if isinstance(tool, BaseTool):
-        metadata = tool.metadata
-        return metadata.get_name(), [metadata.description, metadata.get_parameters_dict()]
-    return tool_name(tool), tool
+def _described(tool: Any) -> Any:
+    """Return what a model is told of a tool; tools come as objects, or as dicts in requests."""
+    if not isinstance(tool, BaseTool):
+        return tool
+    metadata = tool.metadata
+    return {
+        "name": metadata.get_name(),
+        "description": metadata.description,
+        "parameters": metadata.get_parameters_dict(),
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from llama_index.core.base.llms.types import (
@@ -47,12 +47,29 @@ _REACT_TURNS = (
 """How the turns begin that agents themselves write in the user's role, after an answer of the model."""
 
 
-def to_request(messages: Sequence[ChatMessage], *, tools: Iterable[str] = ()) -> RouteRequest:
-    """Describe LlamaIndex messages as a request; private where an earlier answer of the thread was."""
+def to_request(
+    messages: Sequence[ChatMessage],
+    *,
+    tools: Mapping[str, Mapping[str, Any] | None] | None = None,
+    query: str = "",
+    schema: Mapping[str, Any] | None = None,
+) -> RouteRequest:
+    """Describe LlamaIndex messages as a request; private where an earlier answer of the thread was.
+
+    Args:
+        messages: The conversation.
+        tools: The tools that are bound: the JSON schema of their arguments, where known, by name.
+        query: The question itself, where the messages say more.
+        schema: The JSON schema that is asked of the answer.
+    """
+    tools = tools or {}
     return RouteRequest(
         messages=tuple(to_messages(messages)),
         tools=tuple(tools),
         private=is_pinned(stamp_of(message) for message in messages),
+        query=query,
+        tool_schemas={name: found for name, found in tools.items() if found is not None},
+        answer_schema=schema,
     )
 
 

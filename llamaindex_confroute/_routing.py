@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -26,6 +26,9 @@ from llamaindex_confroute._sampling import Arguments, Copies, LlamaIndexSampler
 from llamaindex_confroute._sides import priced, usage_of
 from llamaindex_confroute._turns import TurnMemory
 from llamaindex_confroute.events import tell
+
+Query = Callable[[Any], str]
+"""From what a model is given, a prompt or messages, to the question in it."""
 
 Stream = TypeVar("Stream", Generator[Any, None, None], AsyncGenerator[Any, None])
 
@@ -66,6 +69,8 @@ class Routing:
         copies: Copies of the edge that are sampled.
         turns: The decisions of recent questions.
         limiter: The rate limiter of the pair.
+        sampler: The model that the router looks at; the edge by default.
+        query: Finds the question in what a model is given.
     """
 
     edge: LLM
@@ -75,6 +80,8 @@ class Routing:
     copies: Copies
     turns: TurnMemory
     limiter: Any = None
+    sampler: LLM | None = None
+    query: Query | None = None
 
     def answer(self, call: Call) -> Any:
         """Answer with one model."""
@@ -155,18 +162,20 @@ class Routing:
         is_pinned = call.request.private or self.turns.is_pinned(call.request, call.asked)
         if is_pinned or current_controls().private:
             self.turns.pin(call.request, call.asked)
+        query = call.request.query if self.query is None else self.query(_given(call, self.edge))
         return self.execution.turn(
-            replace(call.request, private=is_pinned),
+            replace(call.request, private=is_pinned, query=query),
             sticky=call.sticky or self.turns.recall(call.request),
             size=call.size,
-            drafts=call.sampled is None,
+            drafts=call.sampled is None and self.sampler is None,
         )
 
     def _deciding(self, call: Call) -> Deciding:
         sampled = call.sampled or call
+        looked_at = self.edge if self.sampler is None else self.sampler
         return Deciding(
             self.router,
-            lambda: LlamaIndexSampler(self.edge, sampled.method, sampled.arguments, self.copies),
+            lambda: LlamaIndexSampler(looked_at, sampled.method, sampled.arguments, self.copies),
         )
 
     def _tell(self, step: Answer, call: Call) -> None:
@@ -206,6 +215,12 @@ class Routing:
                 yield stamp(chunk, step.decision)
         finally:
             self._settle(step, usage or meter.usage, chunk)
+
+
+def _given(call: Call, model: LLM) -> Any:
+    """Return the prompt or the messages that a model is given."""
+    arguments = (call.sampled or call).arguments(model, ())
+    return next(arguments[key] for key in ("messages", "chat_history", "prompt") if key in arguments)
 
 
 def _unless_forgotten(chunks: Stream, step: Answer) -> Stream:

@@ -12,7 +12,7 @@ from llama_index.core.llms import LLM
 
 from confroute.decision import Message, RouteRequest, Sample, Usage
 from confroute.execution.limits import LENGTH_FIELDS, sampling_fields, without_sampling
-from confroute.replies import answer_logprob, is_cut_thought
+from confroute.replies import answer_logprob, is_cut_off, is_cut_thought
 from confroute.sampling import Drawing, Numbers, adraw, draw, share_usage
 from confroute.wishes import Ask
 from llamaindex_confroute._messages import Reply, has_thought, tool_calls_of
@@ -176,6 +176,7 @@ class _Draw:
             n_tokens=n_tokens,
             usage=self._usage(reply),
             model=str(raw.get("model") or name_of(self.model)),
+            cut=is_cut_off(_ended(reply)),
             raw=reply,
         )
 
@@ -188,14 +189,16 @@ def is_cut(sample: Sample) -> bool:
     if sample.tool_calls:
         return False
     reply: Reply = sample.raw
+    thought = isinstance(reply, ChatResponse) and has_thought(reply.message)
+    return is_cut_thought(sample.text, thought=thought, ended=_ended(reply))
+
+
+def _ended(reply: Reply) -> str:
+    """Return why a reply ended, as the provider says; empty where it does not."""
     raw = raw_of(reply)
     choice = (raw.get("choices") or [{}])[0]
     told = (choice.get("finish_reason"), raw.get("done_reason"), raw.get("stop_reason"), raw.get("status"))
-    return is_cut_thought(
-        sample.text,
-        thought=isinstance(reply, ChatResponse) and has_thought(reply.message),
-        ended=next((ended for ended in told if isinstance(ended, str)), ""),
-    )
+    return next((ended for ended in told if isinstance(ended, str)), "")
 
 
 def _is_ollama(model: LLM) -> bool:

@@ -35,7 +35,7 @@ from llamaindex_confroute import _calls
 from llamaindex_confroute._calls import FormattedMessages, FormattedPrompt, Template
 from llamaindex_confroute._messages import stamp_of
 from llamaindex_confroute._metadata import merged, with_handlers
-from llamaindex_confroute._routing import Call, Routing
+from llamaindex_confroute._routing import Call, Query, Routing
 from llamaindex_confroute._sampling import Copies
 from llamaindex_confroute._sides import name_of, side_of
 from llamaindex_confroute._turns import TurnMemory
@@ -59,9 +59,13 @@ class ConfRouteLLM(FunctionCallingLLM):
     them: keep such a thread inside ``with confroute.control(private=True)``.
 
     Args:
-        edge: The cheap model, which is also the one that is sampled.
+        edge: The cheap model, which is also the one that the router looks at.
         cloud: The strong model.
-        router: Decides; for instance ``EntropyRouter()``, which needs no training.
+        router: Decides; for instance ``ConfidenceRouter()``, which needs no training.
+        query: Finds the question in what a model is given, a text or messages, where that says more. By
+            default the question of a query engine (``query_str``), else the last human turn.
+        sampler: The LLM that the router looks at, where that is not the edge: a local one, where the edge
+            tells no log-probabilities or costs money. What it says is never the reply.
         on_error: Where a question goes when the router or its samples fail: ``"cloud"``, ``"edge"`` or
             ``"raise"``.
         edge_timeout: Seconds until the edge's first token (and for its samples); None for no limit.
@@ -79,13 +83,13 @@ class ConfRouteLLM(FunctionCallingLLM):
 
     Example:
         ```python
-        from confroute import EntropyRouter
+        from confroute import ConfidenceRouter
         from llama_index.core import Settings
         from llama_index.llms.ollama import Ollama
         from llamaindex_confroute import ConfRouteLLM
 
         small, large = Ollama(model="qwen2.5:1.5b"), Ollama(model="qwen2.5:72b")
-        Settings.llm = ConfRouteLLM(edge=small, cloud=large, router=EntropyRouter())
+        Settings.llm = ConfRouteLLM(edge=small, cloud=large, router=ConfidenceRouter())
         reply = Settings.llm.complete("Who wrote Effi Briest?")
         print(reply.text, reply.additional_kwargs["confroute"]["reason"])
         ```
@@ -94,6 +98,8 @@ class ConfRouteLLM(FunctionCallingLLM):
     edge: SerializeAsAny[LLM] = Field(frozen=True)
     cloud: SerializeAsAny[LLM] = Field(frozen=True)
     _router: Router = PrivateAttr()
+    _query: Query | None = PrivateAttr(default=None)
+    _sampler: LLM | None = PrivateAttr(default=None)
     _execution: Execution = PrivateAttr()
     _copies: Copies = PrivateAttr(default_factory=Copies)
     _turns: TurnMemory = PrivateAttr(default_factory=TurnMemory)
@@ -104,6 +110,8 @@ class ConfRouteLLM(FunctionCallingLLM):
         edge: LLM,
         cloud: LLM,
         router: Router,
+        query: Query | None = None,
+        sampler: LLM | None = None,
         on_error: OnError = "cloud",
         edge_timeout: float | None = None,
         cloud_timeout: float | None = None,
@@ -115,10 +123,13 @@ class ConfRouteLLM(FunctionCallingLLM):
     ) -> None:
         super().__init__(edge=edge, cloud=cloud, **kwargs)
         self._router = checked_router(router, edge=name_of(edge))
+        self._query = query
+        self._sampler = sampler
         self._execution = Execution.between(
             side_of,
             edge,
             cloud,
+            sampled=sampler,
             on_error=on_error,
             edge_timeout=edge_timeout,
             cloud_timeout=cloud_timeout,
@@ -348,7 +359,15 @@ class ConfRouteLLM(FunctionCallingLLM):
     def _routing(self) -> Routing:
         edge, cloud = (self._copies.of(model, self._for(model)) for model in (self.edge, self.cloud))
         return Routing(
-            edge, cloud, self._router, self._execution, self._copies, self._turns, self.rate_limiter
+            edge=edge,
+            cloud=cloud,
+            router=self._router,
+            execution=self._execution,
+            copies=self._copies,
+            turns=self._turns,
+            limiter=self.rate_limiter,
+            sampler=self._sampler,
+            query=self._query,
         )
 
     def _for(self, model: LLM) -> dict[str, Any]:

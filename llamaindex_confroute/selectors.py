@@ -19,7 +19,7 @@ from confroute.execution.execution import Execution, OnError
 from confroute.execution.log import DecisionLog
 from confroute.execution.side import Side
 from confroute.execution.turn import Answer, Deciding, Turn, averdict, checked_router, verdict
-from confroute.routers.entropy import EntropyRouter
+from confroute.routers.confidence import ConfidenceRouter
 from llamaindex_confroute import _calls
 from llamaindex_confroute._sampling import Copies, LlamaIndexSampler
 from llamaindex_confroute._sides import name_of, side_of
@@ -44,7 +44,8 @@ class ConfRouteSelector(BaseSelector):
 
     Args:
         router: Decides.
-        edge: The edge LLM, which routers that sample need.
+        edge: The edge LLM, which routers that look at it need.
+        sampler: The LLM that the router looks at, where that is not the edge.
         on_error: Where a question goes when the router or its samples fail: ``"cloud"``, ``"edge"`` or
             ``"raise"``.
         edge_timeout: Seconds that sampling may take; None for no limit.
@@ -74,22 +75,24 @@ class ConfRouteSelector(BaseSelector):
         *,
         router: Router,
         edge: LLM | None = None,
+        sampler: LLM | None = None,
         on_error: OnError = "cloud",
         edge_timeout: float | None = None,
         log: DecisionLog | None = None,
     ) -> None:
         self._router = checked_router(router, edge=None if edge is None else name_of(edge))
-        self._edge = edge
+        self._sampler = edge if sampler is None else sampler
         self._copies = Copies()
         side = Side("edge", timeout=edge_timeout) if edge is None else side_of(edge, timeout=edge_timeout)
-        self._execution = Execution(side, Side("cloud"), on_error=on_error, log=log)
+        sampled = None if sampler is None else side_of(sampler, timeout=edge_timeout)
+        self._execution = Execution(side, Side("cloud"), sampled=sampled, on_error=on_error, log=log)
 
     @classmethod
     def from_defaults(
         cls, router: Router | None = None, edge: LLM | None = None, **kwargs: Any
     ) -> ConfRouteSelector:
-        """Make a selector; the default router samples bare answers from the edge."""
-        return cls(router=router or EntropyRouter(probe="brief"), edge=edge, **kwargs)
+        """Make a selector; the default router looks at a bare answer of the edge."""
+        return cls(router=router or ConfidenceRouter(probe="brief"), edge=edge, **kwargs)
 
     @property
     def stats(self) -> Stats:
@@ -114,7 +117,7 @@ class ConfRouteSelector(BaseSelector):
         return self._execution.turn(RouteRequest.from_text(query.query_str), drafts=False)
 
     def _deciding(self, query: QueryBundle) -> Deciding:
-        return Deciding(self._router, lambda: self._sampler(query))
+        return Deciding(self._router, lambda: self._handle(query))
 
     def _selected(self, positions: dict[Route, int], step: Answer) -> RouteSelection:
         tell(step)
@@ -124,11 +127,11 @@ class ConfRouteSelector(BaseSelector):
         )
         return RouteSelection(selections=[selection], decision=decision)
 
-    def _sampler(self, query: QueryBundle) -> LlamaIndexSampler | None:
-        if self._edge is None:
+    def _handle(self, query: QueryBundle) -> LlamaIndexSampler | None:
+        if self._sampler is None:
             return None
         call = _calls.chat([ChatMessage(query.query_str)], {})
-        return LlamaIndexSampler(self._edge, call.method, call.arguments, self._copies)
+        return LlamaIndexSampler(self._sampler, call.method, call.arguments, self._copies)
 
 
 def _positions(choices: Sequence[ToolMetadata]) -> dict[Route, int]:

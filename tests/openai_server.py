@@ -38,6 +38,7 @@ class OpenAIServer:
         fault_message: What a scripted status says; by default its number.
         hang_seconds: How long a time-out takes.
         honours_n: Whether ``n`` is heeded.
+        logprob: The log-probability of each token, where it is asked for; None for a server that tells none.
     """
 
     def __init__(self, answer: str | Answer = "hello", *, model: str = "served") -> None:
@@ -46,6 +47,7 @@ class OpenAIServer:
         self.fault: str | Callable[[dict[str, Any]], str | None] | None = None
         self.fault_message: str | None = None
         self.honours_n = True
+        self.logprob: float | None = -0.5
         self.hang_seconds = 3.0
         self.requests: list[dict[str, Any]] = []
         self._lock = threading.Lock()
@@ -112,8 +114,8 @@ class OpenAIServer:
                     if isinstance(answer, dict):
                         choice |= answer
                         choice["message"] = {"role": "assistant", "content": "", **answer["message"]}
-                    elif body.get("logprobs"):
-                        words = [{"token": word, "logprob": -0.5} for word in answer.split()]
+                    elif body.get("logprobs") and outer.logprob is not None:
+                        words = [{"token": word, "logprob": outer.logprob} for word in answer.split()]
                         choice["logprobs"] = {"content": words}
                     choices.append(choice)
                 counts = (7, sum(len(c["message"]["content"].split()) for c in choices))

@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from confroute.decision import RouteDecision, RouteRequest, Sample
     from confroute.execution.control import control
     from confroute.routers.cascade import CascadeRouter
-    from confroute.routers.combined import CombinedRouter
+    from confroute.routers.confidence import ConfidenceRouter
     from confroute.routers.entropy import EntropyRouter
-    from confroute.routers.logprob import LogProbRouter
     from confroute.routers.self_check import SelfCheckRouter
+    from confroute.routers.threshold import CloudShare
     from confroute.routers.trained import TrainedRouter, load_router
 
 _HOMES = {
     "CascadeRouter": "confroute.routers.cascade",
-    "CombinedRouter": "confroute.routers.combined",
+    "CloudShare": "confroute.routers.threshold",
+    "ConfidenceRouter": "confroute.routers.confidence",
     "EntropyRouter": "confroute.routers.entropy",
-    "LogProbRouter": "confroute.routers.logprob",
     "RouteDecision": "confroute.decision",
     "RouteRequest": "confroute.decision",
     "Sample": "confroute.decision",
@@ -36,9 +36,9 @@ _HOMES = {
 
 __all__ = [
     "CascadeRouter",
-    "CombinedRouter",
+    "CloudShare",
+    "ConfidenceRouter",
     "EntropyRouter",
-    "LogProbRouter",
     "RouteDecision",
     "RouteRequest",
     "Sample",

@@ -27,7 +27,7 @@ _WORKED_CHARS = 40  # a shorter reply is compared as it stands
 _NUMBER = re.compile(r"[-−]?(?<![\w.])[-−]?\d+(?:,\d{3})*(?:\.\d+)?%?")
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _LATEX_TEXT = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\{([^{}]{0,200})\}")
-_LATEX_SPACE = re.compile(r"\\[,;:! ]|\\(?:quad|left|right)\b|\\\(|\\\)|\\\[|\\\]|\$")
+_LATEX_SPACE = re.compile(r"\\[,;: ]|\\(?:quad|left|right)\b|\\\(|\\\)|\\\[|\\\]|\\?\$")
 _HASHES = re.compile(r"^####[ \t]*(\S[^\n]{0,200})$", re.MULTILINE)
 _SAYS_SO = re.compile(
     r"\b(?:final |correct |right |best )?(?:answer|antwort|réponse|respuesta|resposta|risposta)\b"
@@ -36,7 +36,9 @@ _SAYS_SO = re.compile(
     r"|(?:最终)?答案(?:是|为)?\s*[::]?\s*",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"(?<=[^\d\s][.!?])\s|(?<=\d[.!?])\s|[。\n]")
+_SENTENCE_END = re.compile(  # not after an initial or a short title: "J. S. Bach", "St. Petersburg"
+    r"(?<=[^\s.][.!?])(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)(?<!\b[A-Z][a-z][a-z]\.)\s|[。\n]"
+)
 _OPTION = re.compile(r"^[ \t]*\(?([A-Z])[.):][ \t]+\S", re.MULTILINE)
 _CHOSEN = re.compile(
     r"\b(?:answer|option|choice)(?: is| would be)?\s*:?\s*[*(\[\"']{0,4}([A-Z])\b(?!['’])"
@@ -96,6 +98,13 @@ def answer_of(text: str, question: str = "") -> str:
     """
     said = without_thought(text)
     return _conclusion(said, question) or said
+
+
+def is_unconcluded(text: str, question: str = "") -> bool:
+    """Whether a reply that was cut off works towards a number, and was cut before it told it."""
+    said = without_thought(text)
+    is_worked = len(said) >= _WORKED_CHARS and _ASKS_NUMBER.search(question) is not None
+    return is_worked and _explicit(said, question) is None
 
 
 def conclusion_of(text: str, question: str = "") -> str | None:
@@ -159,6 +168,14 @@ def _unopened_close(text: str) -> int | None:
 
 
 def _conclusion(said: str, question: str) -> str | None:
+    told = _explicit(said, question)
+    if told is not None or len(said) < _WORKED_CHARS or not _ASKS_NUMBER.search(question):
+        return told
+    return None if {"A", "B"} <= set(_OPTION.findall(question)) else _number(said, question)
+
+
+def _explicit(said: str, question: str) -> str | None:
+    """Return the conclusion that a reply names as such."""
     boxed = _last_boxed(said)
     if boxed is not None:
         return boxed
@@ -168,24 +185,22 @@ def _conclusion(said: str, question: str) -> str | None:
     letters = set(_OPTION.findall(question))
     if {"A", "B"} <= letters:
         return _chosen(said, letters)
-    if len(said) < _WORKED_CHARS:
-        return None
-    told = _told(said)
-    if told is not None:
-        return told
-    return _number(said, question) if _ASKS_NUMBER.search(question) else None
+    return None if len(said) < _WORKED_CHARS else _told(said)
 
 
 def _last_boxed(said: str) -> str | None:
-    *_, last = [None, *_BOXED.finditer(said)]
-    if last is None:
-        return None
-    depth, begin = 1, last.end()
-    for i in range(begin, min(len(said), begin + 2 * _CONCLUSION_CHARS)):
-        depth += (said[i] == "{") - (said[i] == "}")
-        if depth == 0:
-            return _LATEX_SPACE.sub(" ", _LATEX_TEXT.sub(r"\1", said[begin:i])).strip() or None
+    for box in reversed(list(_BOXED.finditer(said))):
+        depth, begin = 1, box.end()
+        for i in range(begin, min(len(said), begin + 2 * _CONCLUSION_CHARS)):
+            depth += (said[i] == "{") - (said[i] == "}")
+            if depth == 0:
+                return _without_latex(said[begin:i]) or None
     return None
+
+
+def _without_latex(told: str) -> str:
+    told = _LATEX_TEXT.sub(r"\1", told.replace("{,}", ",").replace("\\!", "").replace("\\%", "%"))
+    return " ".join(_LATEX_SPACE.sub(" ", told).split())
 
 
 def _chosen(said: str, letters: set[str]) -> str | None:
@@ -199,13 +214,13 @@ def _chosen(said: str, letters: set[str]) -> str | None:
 
 def _told(said: str) -> str | None:
     """Return what follows the last "the answer is", up to the end of its sentence."""
-    *_, last = [None, *_SAYS_SO.finditer(said)]
-    if last is None:
+    begins = [match.end() for match in _SAYS_SO.finditer(said)]
+    if not begins:
         return None
-    rest = said[last.end() : last.end() + 2 * _CONCLUSION_CHARS].lstrip()
+    rest = said[begins[-1] : begins[-1] + 2 * _CONCLUSION_CHARS].lstrip()
     ends = _SENTENCE_END.search(rest)
     told = rest[: ends.start()] if ends else rest
-    told = _LATEX_SPACE.sub(" ", told).strip(" \t*_:.").strip()
+    told = _without_latex(told).strip(" *_:.")
     return told if told and len(told) <= _CONCLUSION_CHARS else None
 
 

@@ -193,6 +193,7 @@ class Sample:
         n_tokens: Number of tokens that `logprob` sums over; None where unknown.
         usage: Tokens and money of the call; None where unknown.
         model: Name of the model that answered; empty where unknown.
+        cut: Whether it was cut off at its longest length.
         raw: The framework's own reply object, so that a draft can be handed out as the reply.
     """
 
@@ -202,6 +203,7 @@ class Sample:
     n_tokens: int | None = None
     usage: Usage | None = None
     model: str = ""
+    cut: bool = False
     raw: Any = field(default=None, compare=False, repr=False)
 
     @property

@@ -95,6 +95,11 @@ def _first_token(spelled: Sequence[bytes], text: str, begin: int) -> int:
     return len(spelled)
 
 
+def is_cut_off(ended: str) -> bool:
+    """Whether a reply reached its longest length, by why it ended as the provider says."""
+    return ended.lower() in _CUT
+
+
 def is_cut_thought(text: str, *, thought: bool, ended: str) -> bool:
     """Whether a reply was cut before its answer began, so that a longer one might have it.
 
@@ -105,7 +110,7 @@ def is_cut_thought(text: str, *, thought: bool, ended: str) -> bool:
     """
     if without_thought(text).strip():
         return False
-    return bool(text.strip()) or thought or ended.lower() in _CUT
+    return bool(text.strip()) or thought or is_cut_off(ended)
 
 
 def tool_call(name: str, arguments: Any) -> ToolCall:

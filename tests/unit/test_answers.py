@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confroute.answers import answer_begins, answer_of, conclusion_of, without_thought
+from confroute.answers import answer_begins, answer_of, conclusion_of, is_unconcluded, without_thought
 
 CHOICE = "What falls?\nA. sun\nB. rain\nC. wind"
 SUM = "What is 17 * 23?"
@@ -46,7 +46,9 @@ def test_a_thought_is_not_the_answer(reply: str, answer: str) -> None:
     [
         (r"17*20 is 340, and 17*3 is 51.\nSo we get \(\boxed{391}\).", SUM, "391"),
         (r"First \boxed{1}, then the fraction \[\boxed{\frac{3}{4}}\]", "", r"\frac{3}{4}"),
-        (r"The speed is \boxed{42 \text{ km/h}} in the end.", "", "42  km/h"),
+        (r"The speed is \boxed{42 \text{ km/h}} in the end.", "", "42 km/h"),
+        (r"The sum is \boxed{1{,}234.00}, as we saw, or about \boxed{12", "", "1,234.00"),
+        (r"The share is \boxed{41.11\%} of all that there is to be seen here.", "", "41.11%"),
         ("He runs 3*60=180 metres.\n#### 540", "How many metres?", "540"),
         ("It is wet outside and it is cold, too. The answer is B, since it is wet.", CHOICE, "B"),
         ("A. sun is dry. C. wind is air. B. rain is what falls.\n\n**B**", CHOICE, "B"),
@@ -79,6 +81,13 @@ def test_the_conclusion_of_a_worked_answer_is_its_answer(reply: str, question: s
 def test_other_answers_are_taken_whole(reply: str, question: str) -> None:
     assert answer_of(reply, question) == reply
     assert conclusion_of(reply, question) is None
+
+
+def test_a_calculation_that_was_cut_off_has_no_conclusion() -> None:
+    question = "How many bags can he fill?"
+    assert is_unconcluded("He fills 3 + 4 = 7 bags a day.\nTherefore, he can fill 7 * 2 =", question)
+    assert not is_unconcluded("He fills 3 + 4 = 7 bags a day. The answer is 14, since", question)
+    assert not is_unconcluded("He lived in Paris for some years, and then in a small", "Where did he live?")
 
 
 @given(st.text(max_size=400), st.text(max_size=100))

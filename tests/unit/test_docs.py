@@ -23,12 +23,14 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 import confroute
-from confroute import EntropyRouter, LogProbRouter, RouteDecision, RouteRequest, load_router
+from confroute import EntropyRouter, RouteDecision, RouteRequest, SelfCheckRouter, TrainedRouter
 from confroute.calibration import calibrate
 from confroute.cli import main
 from confroute.decision import RouterInfo
 from confroute.errors import BothModelsFailedError, ConfigurationError, MissingExtraError
 from confroute.execution.log import DecisionLog
+from confroute.heads import KNNHead
+from confroute.heads.storage import Pair
 from confroute.testing import ScriptedRouter
 from tests.providers import Answer, Asked, Call, command_models, langchain_models, llamaindex_models
 
@@ -104,6 +106,13 @@ class LetterEncoder:
         return np.array([[text.count(chr(c)) + 0.1 for c in range(48, 58)] for text in texts], np.float32)
 
 
+def trained_router() -> TrainedRouter:
+    router = TrainedRouter(
+        head=KNNHead(), encoder=LetterEncoder(), pair=Pair(edge="qwen2.5:1.5b", cloud="gpt-5")
+    )
+    return router.fit(["What is 1 + 1?", "What is 12 * 34?"], ["edge", "cloud"])
+
+
 def write_files(folder: Path, page: str) -> None:
     """Write the files that users are told to bring along."""
     sums = [{"question": f"What is {i} + {i % 5}?", "answers": [str(i + i % 5)]} for i in range(10, 130)]
@@ -123,6 +132,8 @@ def write_files(folder: Path, page: str) -> None:
         table.writerow(["question", "edge_quality", "cloud_quality", "score"])
         rows_of = zip(range(120), edge, cloud, scores, strict=False)
         table.writerows([f"Question number {i}?", int(a), int(b), s] for i, a, b, s in rows_of)
+    if page == "how_it_works":
+        trained_router().save(folder / "my-router")
     if page == "threshold":
         log, router = DecisionLog(folder / "decisions.jsonl"), RouterInfo(name="entropy-brief", version="1")
         for s in scores[::2].tolist():
@@ -303,7 +314,7 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             "importlib.util.find_spec", lambda name: None if name == "langchain" else find_spec(name)
         )
         yield raised(MissingExtraError, lambda: langchain_confroute.ConfRouteMiddleware)
-    yield reason(pair(LogProbRouter()))
+    yield reason(pair(SelfCheckRouter(), edge="Fontane"))
     yield reason(pair(Slow("edge"), edge_timeout=0.01))
     down = pair(ScriptedRouter("cloud"), cloud=refused)
     yield reason(down)
@@ -323,7 +334,7 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     yield calibrate([0.1] * 8 + [0.5] * 8 + [0.9] * 4, cloud_share=0.3).reason
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        load_router(edge_model="llama3.2:3b")
+        trained_router().check_edge("llama3.2:3b")
     yield str(told[0].message)
 
 

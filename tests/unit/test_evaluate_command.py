@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,17 @@ from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 
 from confroute.commands.evaluate import evaluate as command
-from confroute.decision import RouteDecision, RouteRequest, RouterInfo, Sample, Usage
+from confroute.decision import Message, RouteDecision, RouteRequest, RouterInfo, Sample, Usage
 from confroute.evaluation.benchmarks import CLOUD, EDGE
 from confroute.heads import KNNHead
+from confroute.routers.self_check import CHECK_QUESTION
 from confroute.routers.trained import TrainedRouter
 from confroute.testing import ScriptedSampler
 
 for _module in ("matplotlib", "jinja2", "sklearn"):
     pytest.importorskip(_module)
+
+DOUBT = -2.0
 
 
 def run(*arguments: Any) -> Result:
@@ -99,6 +103,20 @@ def test_a_saved_router_on_a_benchmark(tmp_path: Path, monkeypatch: pytest.Monke
     assert found["at_threshold"]["share"]["estimate"] == 0.5
 
 
+class Checked(ScriptedSampler):
+    """An edge that stands by its answer to even numbers, where it is asked whether that is right."""
+
+    def sample(
+        self, request: RouteRequest, n: int, *, append: Sequence[Message] = (), **settings: Any
+    ) -> list[Sample]:
+        samples = super().sample(request, n, append=append, **settings)
+        if append and append[-1].text == CHECK_QUESTION:
+            return [
+                replace(one, text="no" if one.logprob == DOUBT else "yes", logprob=-0.1) for one in samples
+            ]
+        return samples
+
+
 def live_models(monkeypatch: pytest.MonkeyPatch) -> dict[str, ScriptedSampler]:
     """An edge that knows even numbers and doubts odd ones, a cloud that knows both, a judge."""
 
@@ -109,7 +127,7 @@ def live_models(monkeypatch: pytest.MonkeyPatch) -> dict[str, ScriptedSampler]:
         n = number(request)
         text = str(n) if n % 2 == 0 else f"{n + 1 + i}"
         return Sample(
-            text, logprob=-0.1 if n % 2 == 0 else -2.0, n_tokens=1, usage=usage(1e-6), model="small"
+            text, logprob=-0.1 if n % 2 == 0 else DOUBT, n_tokens=1, usage=usage(1e-6), model="small"
         )
 
     def cloud(request: RouteRequest, i: int) -> Sample:
@@ -119,7 +137,7 @@ def live_models(monkeypatch: pytest.MonkeyPatch) -> dict[str, ScriptedSampler]:
         return "Rating: [[5]]"
 
     models = {
-        "x:edge": ScriptedSampler(edge, name="small"),
+        "x:edge": Checked(edge, name="small"),
         "x:cloud": ScriptedSampler(cloud, name="big"),
         "x:judge": ScriptedSampler(grade, name="judge"),
     }
@@ -137,7 +155,7 @@ def questions(path: Path, n: int = 40, *, gold: bool = True) -> Path:
     return path
 
 
-@pytest.mark.parametrize("router", ["logprob", "entropy"])
+@pytest.mark.parametrize("router", ["self-check", "entropy"])
 def test_two_live_models_and_nothing_is_asked_twice(
     router: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,8 +171,8 @@ def test_two_live_models_and_nothing_is_asked_twice(
     assert found["data"]["cloud_quality"]["estimate"] == 1
     assert found["at_threshold"]["kept"]["estimate"] == 1
     assert found["at_threshold"]["share"]["estimate"] == 0.5
-    drawn = 1 if router == "logprob" else 6  # five brief samples and the edge's answer
-    spent = drawn * 1e-6 + 0.5 * 1e-4 - (0 if router == "logprob" else 0.5e-6)
+    # An answer and its check of each question; or five brief samples, and the edge's answer to every second.
+    spent = (2 if router == "self-check" else 5.5) * 1e-6 + 0.5 * 1e-4
     assert found["at_threshold"]["cost"]["estimate"] == pytest.approx(spent)
     assert found["at_threshold"]["seconds"]["estimate"] > 0
     assert "the edge's own confidence" in [one["name"] for one in found["routers"]]
@@ -166,7 +184,7 @@ def test_two_live_models_and_nothing_is_asked_twice(
 def test_without_gold_answers_a_judge_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     live_models(monkeypatch)
     path = questions(tmp_path / "q.jsonl", gold=False)
-    arguments = ["--questions", path, "--edge", "x:edge", "--cloud", "x:cloud", "--router", "logprob"]
+    arguments = ["--questions", path, "--edge", "x:edge", "--cloud", "x:cloud", "--router", "self-check"]
     done = run(*arguments, "--out", tmp_path / "out")
     assert done.exit_code != 0
     told = done.output + str(done.exception)

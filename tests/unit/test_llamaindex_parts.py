@@ -35,7 +35,7 @@ def test_messages_become_a_request() -> None:
         ChatMessage("a cat", role=MessageRole.MODEL, additional_kwargs=pinned),
         ChatMessage("result", role=MessageRole.FUNCTION),
     ]
-    request = to_request(messages, tools=["look"])
+    request = to_request(messages, tools={"look": None})
     assert [message.role for message in request.messages] == ["system", "user", "assistant", "tool"]
     assert (request.private, request.has_images, request.tools) == (True, True, ("look",))
 

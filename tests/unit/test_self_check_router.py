@@ -3,12 +3,14 @@ from collections.abc import Callable
 
 import pytest
 
+from confroute import CloudShare
 from confroute.decision import Message, Router, RouteRequest, Sample, ToolCall, Usage
 from confroute.errors import ConfigurationError, SamplingError
 from confroute.routers.self_check import CHECK_QUESTION, SelfCheckRouter
 from confroute.testing import ScriptedSampler
 
 QUESTION = RouteRequest.from_text("What is the capital of France?")
+WITH_TOOL = RouteRequest(QUESTION.messages, tools=("add",))
 DRAFT_USAGE = Usage(input_tokens=10, output_tokens=2, usd=0.5)
 CHECK_USAGE = Usage(input_tokens=20, output_tokens=1, usd=0.25)
 
@@ -35,7 +37,7 @@ def test_the_edge_is_asked_about_its_own_answer() -> None:
     edge = CheckedSampler(said("Yes", 0.9))
     SelfCheckRouter().decide(QUESTION, edge)
     draft, check = edge.draws
-    assert (draft.n, draft.settings["temperature"], draft.settings["append"]) == (1, 0.0, ())
+    assert (draft.n, draft.settings["temperature"], draft.settings["append"]) == (1, None, ())
     assert check.settings["append"] == (Message("assistant", "Paris"), Message("user", CHECK_QUESTION))
     assert (check.n, check.settings["temperature"], check.settings["max_tokens"]) == (1, 0.0, 1)
     assert check.settings["logprobs"] is True
@@ -89,11 +91,9 @@ async def test_sync_and_async_give_one_verdict() -> None:
 @pytest.mark.parametrize(
     ("router", "edge", "told"),
     [
-        (SelfCheckRouter(), CheckedSampler("Yes"), "gave no log-probability of its yes or no"),
         (SelfCheckRouter(), CheckedSampler(said("The", 0.9)), "neither yes nor no"),
         (SelfCheckRouter(), CheckedSampler(said("", 0.9)), "neither yes nor no"),
         (SelfCheckRouter(votes=2), CheckedSampler("hm", "nobody knows"), "neither yes nor no"),
-        (SelfCheckRouter(), CheckedSampler("Yes", draft=Sample(" ")), "gave an empty answer"),
     ],
 )
 def test_what_cannot_be_read_is_an_error(router: SelfCheckRouter, edge: CheckedSampler, told: str) -> None:
@@ -103,9 +103,32 @@ def test_what_cannot_be_read_is_an_error(router: SelfCheckRouter, edge: CheckedS
 
 def test_a_tool_call_is_checked_as_text() -> None:
     edge = CheckedSampler(said("Yes", 0.9), draft=Sample("", tool_calls=(ToolCall("add", {"a": 1}),)))
-    decided = SelfCheckRouter().decide(QUESTION, edge)
+    decided = SelfCheckRouter().decide(WITH_TOOL, edge)
     assert edge.draws[1].settings["append"][0] == Message("assistant", 'add({"a": 1})')
     assert decided.draft == edge.draft
+
+
+def test_without_log_probabilities_the_checks_are_votes() -> None:
+    edge = CheckedSampler("Yes", "No", "Yes", "Yes", "Yes")
+    decided = SelfCheckRouter().decide(QUESTION, edge)
+    assert [draw.n for draw in edge.draws] == [1, 1, 5]
+    assert decided.decision.score == pytest.approx(0.2)
+    assert decided.decision.n_samples == 7
+    assert decided.decision.router is not None
+    assert decided.decision.router.name == "self-check-votes"
+
+
+@pytest.mark.parametrize("draft", [Sample(" "), Sample("I don't know."), Sample("<think>It may be Pa")])
+def test_an_answer_that_cannot_be_used_is_not_checked(draft: Sample) -> None:
+    edge = CheckedSampler(said("Yes", 0.9), draft=draft)
+    decided = SelfCheckRouter().decide(QUESTION, edge)
+    assert (decided.decision.route, decided.decision.score, len(edge.draws)) == ("cloud", 1.0, 1)
+
+
+def test_a_thought_is_not_checked() -> None:
+    edge = CheckedSampler(said("Yes", 0.9), draft=Sample("<think>Lyon?</think>Paris"))
+    SelfCheckRouter().decide(QUESTION, edge)
+    assert edge.draws[1].settings["append"][0] == Message("assistant", "Paris")
 
 
 def test_no_sampler_is_an_error() -> None:
@@ -124,3 +147,18 @@ def test_bad_arguments() -> None:
 
 def test_it_keeps_the_contract() -> None:
     assert isinstance(SelfCheckRouter(), Router)
+
+
+def test_its_two_scales_have_thresholds_and_windows_of_their_own() -> None:
+    dial = CloudShare(0.5, window=20)
+    for _ in range(20):
+        SelfCheckRouter(threshold=dial).decide(QUESTION, CheckedSampler(said("Yes", 0.9)))
+        SelfCheckRouter(threshold=dial, votes=2).decide(QUESTION, CheckedSampler("no"))
+    assert dial.at("self-check", 0.5) == pytest.approx(0.1)
+    assert dial.at("self-check-votes", 0.5) == 1.0
+    decision = SelfCheckRouter(threshold=dial).decide(QUESTION, CheckedSampler(said("Yes", 0.8))).decision
+    assert decision.route == "cloud"
+    assert decision.threshold == pytest.approx(0.1)
+    by_scale = {"self-check": 0.3, "self-check-votes": 1.01}
+    decision = SelfCheckRouter(threshold=by_scale, votes=2).decide(QUESTION, CheckedSampler("no")).decision
+    assert (decision.route, decision.threshold) == ("edge", 1.01)

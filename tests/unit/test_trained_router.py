@@ -23,6 +23,7 @@ from confroute.errors import ConfigurationError
 from confroute.heads import HEADS, KNNHead, make_head
 from confroute.heads.storage import Pair
 from confroute.routers import trained
+from confroute.routers.threshold import CloudShare
 from confroute.routers.trained import TrainedRouter, load_router, same_model
 
 
@@ -247,10 +248,10 @@ print(load_router(sys.argv[1]).score_embeddings(np.eye(26)[[0, 25]]).tolist())
 
 def test_another_edge_is_warned_about(folder: Path) -> None:
     with pytest.warns(UserWarning, match=r"'small-1b'.*'other-7b'"):
-        load_router(folder, "other-7b")
+        load_router(folder, edge_model="other-7b")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        load_router(folder, "ollama:Small_1B")
+        load_router(folder, edge_model="ollama:Small_1B")
         load_router(folder)
 
 
@@ -268,12 +269,20 @@ def test_names_of_models(a: str, b: str, same: bool) -> None:
     assert same_model(a, b) is same
 
 
-def test_without_a_default_router_the_error_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(trained, "_DEFAULT_FOLDER", tmp_path / "default")
-    with pytest.raises(ConfigurationError, match="confroute train"):
-        load_router()
+def test_a_threshold_by_scale_and_a_dial(router: TrainedRouter, tmp_path: Path) -> None:
+    request = RouteRequest.from_text("zzz zzy")
+    router.threshold = {"trained-knn": 0.25, "another": 0.9}
+    assert router.decide(request).decision.threshold == 0.25
+    router.save(tmp_path / "router")
+    assert TrainedRouter.load(tmp_path / "router", encoder=LetterEncoder()).threshold == 0.25
+    dial = CloudShare(0.5)
+    router.threshold = dial
+    for number in range(20):
+        decision = router.decide(RouteRequest.from_text("aaa aab" if number % 2 else "zzz zzy")).decision
+        assert decision.threshold == 0.5
+    assert router.decide(request).decision.threshold == dial.at("trained-knn", 0.5) == 1.0
+    with pytest.raises(ConfigurationError, match=r"threshold is CloudShare\(0.5, window=500\).*a number"):
+        router.save(tmp_path / "router")
 
 
 @pytest.mark.parametrize("threshold", [-0.1, float("nan"), float("inf")])
@@ -285,7 +294,3 @@ def test_impossible_thresholds_are_refused(threshold: float) -> None:
 def test_fitting_on_nothing_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="no questions"):
         TrainedRouter(head=KNNHead(), encoder=LetterEncoder()).fit([], [])
-
-
-def test_the_router_that_ships_knows_what_it_was_trained_on() -> None:
-    assert len(load_router().trained_on) == 1586  # of 1,587 labelled rows, two with one text

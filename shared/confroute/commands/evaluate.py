@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from confroute.evaluation.outcomes import Outcomes
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_ROUTERS = ("entropy", "logprob", "self-check")
+_ROUTERS = ("entropy", "self-check")
 _BENCHMARKS = ("mmlu", "gsm8k", "mt-bench")
 _EXIT_DRIFT = 4
 
@@ -32,7 +32,7 @@ _EXIT_DRIFT = 4
 @click.option(
     "--router",
     metavar="FOLDER",
-    help="A saved router; with live models also entropy, logprob or self-check.  [default: entropy]",
+    help="A saved router; with live models also entropy or self-check.  [default: entropy]",
 )
 @click.option("--encoder", help="The saved router's encoder from another place, such as a folder.")
 @click.option("--threshold", type=float, help="Its threshold.  [default: the router's own]")
@@ -138,6 +138,7 @@ def _recorded(table: Path | None, options: dict[str, Any]) -> tuple[Outcomes, Si
     from confroute.evaluation.benchmarks import CLOUD, EDGE, load_benchmark
     from confroute.evaluation.measure import Signal
     from confroute.evaluation.outcomes import read_outcomes
+    from confroute.routers.threshold import DEFAULT_THRESHOLD, threshold_at
 
     if table is not None:
         outcomes = read_outcomes(table)
@@ -151,7 +152,8 @@ def _recorded(table: Path | None, options: dict[str, Any]) -> tuple[Outcomes, Si
         click.echo(f"scoring {outcomes.n} questions", err=True)
         scores = router.score(outcomes.questions)
         name = f"{router.head.name}, trained"
-        return outcomes, Signal(name, scores, outcomes.costs(), outcomes.seconds()), router.threshold
+        threshold = threshold_at(router.threshold, f"trained-{router.head.name}", DEFAULT_THRESHOLD)
+        return outcomes, Signal(name, scores, outcomes.costs(), outcomes.seconds()), threshold
     if "score" not in outcomes.scores:
         raise click.UsageError(
             "there is nothing to evaluate: give --router, or a table with the column 'score'"
@@ -202,12 +204,10 @@ def _live(options: dict[str, Any]) -> tuple[Outcomes, Signal, float | None]:
 
 def _router(options: dict[str, Any]) -> Any:
     from confroute.routers.entropy import EntropyRouter
-    from confroute.routers.logprob import LogProbRouter
     from confroute.routers.self_check import SelfCheckRouter
 
     makers: dict[str, Any] = {
         "entropy": lambda: EntropyRouter(probe="brief"),
-        "logprob": LogProbRouter,
         "self-check": SelfCheckRouter,
     }
     maker = makers.get(options["router"] or "entropy")

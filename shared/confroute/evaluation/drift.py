@@ -25,7 +25,7 @@ from confroute.evaluation.inference import holm, wilson
 from confroute.evaluation.ranking import FloatArray, column, resampled_counts
 from confroute.evaluation.tables import numbers, read_rows
 
-_BY_ROUTER = frozenset({"trained", "entropy", "logprob", "self_check", "cascade", "combined", "fallback"})
+_BY_ROUTER = frozenset({"trained", "confidence", "entropy", "self_check", "cascade", "fallback"})
 _FEWEST = 20
 """Fewer decisions than this are not tested."""
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from confroute.answers import without_thought
 from confroute.decision import Message
 from confroute.errors import ConfigurationError
 
@@ -61,7 +62,7 @@ class JudgePrompt:
         if len(answers) > len(LETTERS):
             raise ConfigurationError(f"{len(answers)} answers: expected {len(LETTERS)} at most")
         shown = "\n\n".join(
-            _fill(self.answer, letter=letter, text=text)
+            _fill(self.answer, letter=letter, text=without_thought(text))
             for letter, text in zip(LETTERS, answers, strict=False)
         )
         template = self.template
@@ -74,6 +75,7 @@ class JudgePrompt:
 
     def read_choice(self, reply: str, n: int) -> tuple[int, ...] | None:
         """Return the positions that a reply names as best, all `n` for a tie; None where it names none."""
+        reply = without_thought(reply)
         marked = _BRACKETS.findall(reply)
         if marked:
             verdict = marked[-1].strip()
@@ -90,7 +92,7 @@ class JudgePrompt:
 
     def read_grade(self, reply: str) -> float | None:
         """Return the grade that a reply ends with; None where it holds none within the scale."""
-        for text in reversed(_BRACKETS.findall(reply)):
+        for text in reversed(_BRACKETS.findall(without_thought(reply))):
             try:
                 grade = float(text)
             except ValueError:

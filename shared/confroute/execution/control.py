@@ -23,6 +23,7 @@ class Controls:
         private: Whether the call must stay on the edge.
         budget: US dollars that the call may cost at most.
         reason: Why this route, in the decision's words.
+        query: The question itself, where the prompt says more.
     """
 
     route: Route | None = None
@@ -30,6 +31,7 @@ class Controls:
     private: bool = False
     budget: float | None = None
     reason: str | None = None
+    query: str | None = None
 
     def __post_init__(self) -> None:
         if self.route is not None and self.route not in get_args(Route):
@@ -40,8 +42,9 @@ class Controls:
                 raise ConfigurationError(f"{name} is {value!r}: expected a number of at least 0")
         if not isinstance(self.private, bool):
             raise ConfigurationError(f"private is {self.private!r}: expected True or False")
-        if not isinstance(self.reason, str | None):
-            raise ConfigurationError(f"reason is {self.reason!r}: expected a text")
+        for name in ("reason", "query"):
+            if not isinstance(getattr(self, name), str | None):
+                raise ConfigurationError(f"{name} is {getattr(self, name)!r}: expected a text")
         if self.reason is not None and self.route is None:
             raise ConfigurationError(
                 f"reason is {self.reason!r}, but no route is asked for: expected both, or no reason"
@@ -55,6 +58,7 @@ class Controls:
             private=self.private or inner.private,
             budget=inner.budget if inner.budget is not None else self.budget,
             reason=inner.reason if inner.route is not None else self.reason,
+            query=inner.query if inner.query is not None else self.query,
         )
 
     @classmethod

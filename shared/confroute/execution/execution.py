@@ -43,6 +43,7 @@ class Execution:
     Args:
         edge: The edge.
         cloud: The cloud.
+        sampled: The model that routers look at; the edge by default.
         on_error: Where a question goes when the router or its samples fail.
         cap: What the object may spend.
         log: Where decisions are logged.
@@ -57,6 +58,7 @@ class Execution:
         edge: Side,
         cloud: Side,
         *,
+        sampled: Side | None = None,
         on_error: OnError = "cloud",
         cap: SpendCap | None = None,
         log: DecisionLog | None = None,
@@ -66,6 +68,7 @@ class Execution:
             cloud.bound(0)
         self.edge = edge
         self.cloud = cloud
+        self.sampled = sampled if sampled is not None else edge
         self.on_error = on_error
         self.cap = cap
         self._accounts = Accounts(counters if counters is not None else Counters(), log, cloud.price)
@@ -77,6 +80,7 @@ class Execution:
         edge: Any,
         cloud: Any,
         *,
+        sampled: Any = None,
         edge_timeout: float | None = None,
         cloud_timeout: float | None = None,
         server_errors: int = 3,
@@ -89,6 +93,7 @@ class Execution:
             describe: Describes a model, given `timeout`, `server_errors` and `reset_after` for its side.
             edge: The edge.
             cloud: The cloud.
+            sampled: The model that routers look at where that is not the edge; it has the edge's time-out.
             edge_timeout: Seconds until the edge's first token; None for no limit.
             cloud_timeout: The same for the cloud.
             server_errors: See `Breaker`.
@@ -100,7 +105,8 @@ class Execution:
             describe(edge, timeout=edge_timeout, **breaker),
             describe(cloud, timeout=cloud_timeout, **breaker),
         )
-        return cls(*sides, **settings)
+        looked_at = None if sampled is None else describe(sampled, timeout=edge_timeout, **breaker)
+        return cls(*sides, sampled=looked_at, **settings)
 
     @property
     def stats(self) -> Stats:
@@ -134,7 +140,11 @@ class Execution:
             ConfigurationError: If the request cannot be served as the caller rules, or by neither model.
         """
         controls = controls if controls is not None else current_controls()
-        request = replace(request, private=request.private or controls.private)
+        request = replace(
+            request,
+            private=request.private or controls.private,
+            query=request.query if controls.query is None else controls.query,
+        )
         if size is None:
             size = prompt_size(
                 (m.text for m in request.messages), images=sum(m.has_images for m in request.messages)
@@ -147,7 +157,7 @@ class Execution:
             beyond_budget = controls.route is not None or ruled.method == "capability"
             yield from self._carried_out(call, Decided(ruled), beyond_budget=beyond_budget)
             return
-        decided = yield from self._asked(call)
+        decided = yield from self._asked(call, controls.threshold)
         if controls.threshold is not None:
             decided = _with_threshold(decided, controls.threshold)
         yield from self._carried_out(call, decided if drafts else _without_draft(decided))
@@ -195,15 +205,15 @@ class Execution:
         told = f"{edge_lacks}, and {cloud_lacks}; the {route} comes nearest"
         return _rule(route, "capability", told, call.request)
 
-    def _asked(self, call: Call) -> Generator[Ask | Answer, Decided | None, Decided]:
+    def _asked(self, call: Call, threshold: float | None) -> Generator[Ask | Answer, Decided | None, Decided]:
         """Ask the router; where it fails, go where `on_error` says."""
         guard = SampleGuard(
-            self.edge.breaker,
+            self.sampled.breaker,
             call.purse,
-            lambda beyond, most: self.edge.estimate(call.size.most + beyond, most),
+            lambda beyond, most: self.sampled.estimate(call.size.most + beyond, most),
         )
         try:
-            decided = yield Ask(call.request, self.edge.timeout, guard)
+            decided = yield Ask(call.request, self.sampled.timeout, guard, threshold)
         except OutOfBudgetError as error:
             told = f"{error}, so the edge answers unasked"
             decided = Decided(_rule("edge", "budget", told, call.request))

@@ -105,10 +105,3 @@ def sampling_fields(
     if (length := length_field(fields)) is not None:
         wanted[length] = max_tokens
     return {name: value for name, value in wanted.items() if name in fields and value is not None}
-
-
-def tool_name(tool: Any) -> str:
-    """Return the name of a tool in any of the layouts that frameworks and providers take."""
-    if isinstance(tool, Mapping):
-        return str(tool.get("name") or tool.get("function", {}).get("name") or tool.get("type", ""))
-    return str(getattr(tool, "name", None) or getattr(tool, "__name__", tool))

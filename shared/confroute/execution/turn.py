@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Generator
@@ -58,16 +59,18 @@ class Ask:
 
     Attributes:
         request: The request, with what the caller ruled written into it.
-        timeout: Seconds that sampling the edge may take; None for no limit.
-        guard: What the edge's samples must pass.
+        timeout: Seconds that sampling may take; None for no limit.
+        guard: What samples must pass.
+        threshold: The threshold that the caller rules; None for the router's own.
     """
 
     request: RouteRequest
     timeout: float | None = None
     guard: SampleGuard | None = None
+    threshold: float | None = None
 
     def guarded(self, sampler: Sampler | None) -> Sampler | None:
-        """Return the sampler behind the edge's circuit breaker."""
+        """Return the sampler behind the circuit breaker of its model."""
         return sampler if self.guard is None or sampler is None else GuardedSampler(sampler, self.guard)
 
 
@@ -112,11 +115,22 @@ class Deciding:
 
     def ask(self, step: Ask) -> Decided:
         """Ask the router."""
-        return self.router.decide(step.request, step.guarded(self.sampler()))
+        return self._ruled(step).decide(step.request, step.guarded(self.sampler()))
 
     async def aask(self, step: Ask) -> Decided:
         """Ask the router."""
-        return await self.router.adecide(step.request, step.guarded(self.sampler()))
+        return await self._ruled(step).adecide(step.request, step.guarded(self.sampler()))
+
+    def _ruled(self, step: Ask) -> Router:
+        """Return the router with the caller's threshold, by which it also knows when to stop drawing."""
+        if step.threshold is None or not hasattr(self.router, "threshold"):
+            return self.router
+        router = copy.copy(self.router)
+        try:
+            router.threshold = step.threshold
+        except AttributeError:  # a router whose threshold is its own affair
+            return self.router
+        return router
 
 
 def verdict(steps: Turn, deciding: Deciding) -> Answer:

@@ -11,9 +11,10 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 
+from confroute.answers import answer_of, without_thought
 from confroute.uncertainty.normalize import canonical, fold, parse_options, strip_punctuation
 
-RULE = "match-1"
+RULE = "match-2"
 """Name of the rule of `is_right`, kept with what it judged."""
 
 _NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
@@ -22,7 +23,8 @@ _NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
 def is_right(answer: str, gold: Sequence[str], question: str = "") -> bool | None:
     """Whether an answer matches one of the gold answers.
 
-    It does where both have one canonical form. Otherwise, a choice question is answered wrongly; a gold
+    Read is what of the reply is its answer, see `confroute.answers`. It matches where both have one canonical
+    form. Otherwise, a choice question is answered wrongly; a gold
     number must be the last number of the answer; any other gold text must stand in the answer as whole
     words.
 
@@ -36,13 +38,14 @@ def is_right(answer: str, gold: Sequence[str], question: str = "") -> bool | Non
     """
     if not gold:
         return None
-    form = canonical(answer, question)
+    said, concluded = without_thought(answer), answer_of(answer, question)
+    form = canonical(concluded, question)
     if any(form == canonical(one, question) for one in gold):
         return True
     if parse_options(question):
         return False
-    words = f" {_words(answer)} "
-    numbers = _NUMBER.findall(answer)
+    words = f" {_words(said)} "
+    numbers = _NUMBER.findall(concluded)
     for one in gold:
         if _NUMBER.fullmatch(one.strip()):
             if numbers and _value(numbers[-1]) == _value(one.strip()):

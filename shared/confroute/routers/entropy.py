@@ -6,14 +6,21 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from confroute.decision import Decided, Message, Route, RouteRequest, RouterInfo, Sample
+from confroute.decision import Decided, Message, Route, RouteRequest, RouterInfo, Sample, clip_score
 from confroute.errors import ConfigurationError
-from confroute.routers._stopping import stopping
-from confroute.routers._verdict import Draw, Draws, SamplingRouter, check_threshold, verdict
+from confroute.routers._stopping import SureStopping, reachable
+from confroute.routers._verdict import Draw, Draws, SamplingRouter, verdict
+from confroute.routers.threshold import (
+    DEFAULT_THRESHOLD,
+    Threshold,
+    check_threshold,
+    note_score,
+    threshold_at,
+)
 from confroute.uncertainty import (
     CachedEquivalence,
     Equivalence,
@@ -24,6 +31,7 @@ from confroute.uncertainty import (
     is_refusal,
     semantic_entropy,
 )
+from confroute.uncertainty.structure import problem_of
 
 Probe = Literal["full", "brief"]
 
@@ -72,20 +80,20 @@ class EntropyRouter(SamplingRouter):
     """Sends a question to the cloud when the edge's own answers to it disagree in meaning.
 
     The score is Ĥ, the semantic entropy of `n_samples` edge answers divided by log N (Farquhar et al. 2024).
-    Where the largest cluster declines to answer ("I don't know") or is empty, the score is 1: an edge that is
-    sure that it does not know needs the cloud. It needs no training and fits any pair of models. Its
-    threshold belongs to `n_samples`, `equivalence` and `estimator`: change one and calibrate again.
+    Where the largest cluster declines to answer ("I don't know"), is empty or cannot be used (see
+    `confroute.uncertainty.structure.problem_of`), the score is 1: an edge that is sure that it does not know
+    needs the cloud. It needs no training and fits any pair of models. Its threshold belongs to `n_samples`,
+    `equivalence` and `estimator`: change one and calibrate again.
 
     With `adaptive`, answers are drawn in small steps, each as small as could settle the verdict, and drawing
     stops where the answers still missing cannot move the score across the threshold. The verdict is that of
     all `n_samples`; fewer are paid for, in more round trips. The score of a decision that stopped early is
-    the entropy so far divided by log N, moved onto the verdict's side of the threshold where it is not there
-    yet: it tells the verdict, and is not to be calibrated on.
+    the bound that settled it, as ``settled_early`` tells: it is not to be calibrated on.
 
     Args:
         n_samples: Answers to draw; at least 2, since one answer always agrees with itself.
         threshold: The cloud answers where ``score >= threshold``. With five samples 0.5 means three
-            meanings or more.
+            meanings or more. A number, a mapping from scale to number, or a `CloudShare`.
         equivalence: What "the same meaning" is; `confroute.uncertainty.default_equivalence` by default.
         probe: ``"full"`` draws whole replies, and one of the largest cluster becomes the reply where the
             edge answers, without a further call. ``"brief"`` asks for the bare answer in a few tokens: cheap,
@@ -94,10 +102,6 @@ class EntropyRouter(SamplingRouter):
         estimator: See `confroute.uncertainty.entropy`.
         max_tokens: Longest sample; by default 32 for brief probes and the model's own limit for full ones.
         adaptive: Whether to stop drawing once the verdict is settled.
-        early_stop_risk: With `adaptive`, stop sooner still, where the verdict differs from that of all
-            `n_samples` with at most this chance, whatever the question: see
-            `confroute.routers._stopping.RiskStopping`. Needs ``estimator="discrete"``, since the chance is
-            counted over cluster sizes.
 
     Raises:
         ConfigurationError: If an argument is out of its range, or two do not go together.
@@ -107,14 +111,13 @@ class EntropyRouter(SamplingRouter):
         self,
         *,
         n_samples: int = 5,
-        threshold: float = 0.5,
+        threshold: Threshold = DEFAULT_THRESHOLD,
         equivalence: Equivalence | None = None,
         probe: Probe = "full",
         temperature: float = 1.0,
         estimator: Estimator = "likelihood",
         max_tokens: int | None = None,
         adaptive: bool = False,
-        early_stop_risk: float = 0.0,
     ) -> None:
         if n_samples < 2:
             raise ConfigurationError(
@@ -131,36 +134,49 @@ class EntropyRouter(SamplingRouter):
             raise ConfigurationError(
                 f"estimator is {estimator!r}: expected one of {', '.join(get_args(Estimator))}"
             )
-        _check_adaptive(estimator, adaptive, early_stop_risk)
+        if adaptive and estimator == "paper":
+            raise ConfigurationError(
+                "adaptive sampling needs an entropy that is bounded: expected estimator 'likelihood' or "
+                "'discrete'"
+            )
         self.n_samples = n_samples
-        self.threshold = check_threshold(threshold)
+        self.threshold: Threshold = check_threshold(threshold)
         self.equivalence = equivalence if equivalence is not None else default_equivalence()
         self.probe = probe
         self.temperature = temperature
         self.estimator = estimator
         self.max_tokens = BRIEF_MAX_TOKENS if max_tokens is None and probe == "brief" else max_tokens
         self.adaptive = adaptive
-        self.early_stop_risk = early_stop_risk
-        if adaptive:
-            stopping(n_samples, threshold, early_stop_risk)  # refuses what it cannot do, and is kept
 
     def draws(self, request: RouteRequest) -> Draws:
         """Draw answers, all at once or step by step, and judge by their entropy."""
+        standing = threshold_at(self.threshold, self._scale, DEFAULT_THRESHOLD)
         if not self.adaptive:
             samples = yield self._draw(self.n_samples)
-            return self._verdict(request, samples, self._entropy(request, samples, self.equivalence))
-        rule = stopping(self.n_samples, self.threshold, self.early_stop_risk)
+            found = self._entropy(request, samples, self.equivalence)
+            return self._verdict(request, samples, found, standing)
+        rule = SureStopping(self.n_samples, standing)
         samples, missing = [], rule.missing([])
         with CachedEquivalence(self.equivalence, ":memory:") as kept:  # a pair is judged once, not every step
             while isinstance(missing, int):
                 samples = samples + (yield self._draw(missing))
                 found = self._entropy(request, samples, kept)
                 if len(samples) >= self.n_samples:
-                    return self._verdict(request, samples, found)
+                    return self._verdict(request, samples, found, standing)
                 missing = rule.missing(*_sizes_and_masses(samples, found))
-                if missing == "edge" and self._may_decline(samples, found):
+                if missing == "edge" and self._may_be_unusable(samples, found, request):
                     missing = self.n_samples - len(samples)
-        return self._verdict(request, samples, found, stopped=missing)
+        return self._verdict(request, samples, found, standing, stopped=missing)
+
+    def drawing_all(self) -> Self:
+        """Return a copy that draws all samples and keeps every question: its scores are no bounds."""
+        twin = super().drawing_all()
+        twin.adaptive = False
+        return twin
+
+    @property
+    def _scale(self) -> str:
+        return f"entropy-{self.probe}"
 
     def _draw(self, n: int) -> Draw:
         return Draw(
@@ -178,12 +194,12 @@ class EntropyRouter(SamplingRouter):
             samples, equivalence=equivalence, question=request.query, estimator=self.estimator
         )
 
-    def _may_decline(self, samples: Sequence[Sample], found: SemanticEntropy) -> bool:
-        """Whether the largest cluster may come to be one of refusals once all samples are drawn."""
-        declined = [sample.is_empty or is_refusal(sample.text) for sample in samples]
+    def _may_be_unusable(
+        self, samples: Sequence[Sample], found: SemanticEntropy, request: RouteRequest
+    ) -> bool:
+        """Whether the largest cluster may come to be one that cannot be used once all samples are drawn."""
+        declined = [problem_of(sample, request) is not None for sample in samples]
         answered = Counter(label for label, no in zip(found.clusters, declined, strict=True) if not no)
-        if self.early_stop_risk and not any(declined):
-            return False
         return sum(declined) + self.n_samples - len(samples) >= max(answered.values(), default=0)
 
     def _verdict(
@@ -191,15 +207,15 @@ class EntropyRouter(SamplingRouter):
         request: RouteRequest,
         samples: Sequence[Sample],
         found: SemanticEntropy,
+        standing: float,
         stopped: Route | None = None,
     ) -> Decided:
-        score, declined = found.normalized, declines(samples, found)
-        if declined:
-            score = 1.0
-        elif stopped is not None:
-            so_far = found.entropy / math.log(self.n_samples)
-            below = math.nextafter(self.threshold, -math.inf)
-            score = max(so_far, self.threshold) if stopped == "cloud" else min(so_far, below)
+        problem = _problem(samples, found, request)
+        low = high = score = 1.0 if problem is not None else clip_score(found.normalized)
+        if problem is None and stopped is not None:
+            low, high = self._bounds(samples, found)
+            score, high = (low, 1.0) if stopped == "cloud" else (high, high)  # refusals may yet make it 1
+        note_score(self.threshold, self._scale, low, high)
         evidence = EntropyEvidence(
             samples=tuple(samples),
             clusters=found.clusters,
@@ -210,53 +226,46 @@ class EntropyRouter(SamplingRouter):
         return verdict(
             request,
             score=score,
-            threshold=self.threshold,
+            threshold=standing,
             method="entropy",
-            told=(
-                _told_declined(samples, found)
-                if declined
-                else self._told(len(samples), found, early=stopped is not None)
-            ),
-            router=RouterInfo(name=f"entropy-{self.probe}", version=_VERSION),
+            told=(self._told(len(samples), found, stopped) if problem is None else f"{problem}: uncertainty"),
+            router=RouterInfo(name=self._scale, version=_VERSION),
             samples=samples,
             draft=None if self.probe == "brief" else _pick_draft(samples, found),
             evidence=evidence,
+            settled_early=stopped is not None and problem is None,
         )
 
-    def _told(self, n_drawn: int, found: SemanticEntropy, *, early: bool) -> str:
+    def _bounds(self, samples: Sequence[Sample], found: SemanticEntropy) -> tuple[float, float]:
+        """Return the least and the greatest score that the samples still missing can lead to."""
+        sizes, masses = _sizes_and_masses(samples, found)
+        missing = self.n_samples - len(samples)
+        ends = reachable(sizes if masses is None else masses, missing, weighted=masses is not None)
+        least, greatest = (clip_score(end / math.log(self.n_samples)) for end in ends)
+        return least, greatest
+
+    def _told(self, n_drawn: int, found: SemanticEntropy, stopped: Route | None) -> str:
         meanings = "one meaning" if found.n_clusters == 1 else f"{found.n_clusters} meanings"
-        if not early:
+        if stopped is None:
             return f"{n_drawn} edge answers with {meanings}: uncertainty"
-        chance = f" but with a chance of {self.early_stop_risk:g} at most" if self.early_stop_risk else ""
         return (
             f"{n_drawn} edge answers with {meanings}, and {self.n_samples - n_drawn} more would not change "
-            f"the verdict{chance}: uncertainty"
+            f"the verdict: uncertainty of at {'least' if stopped == 'cloud' else 'most'}"
         )
 
 
-def _told_declined(samples: Sequence[Sample], found: SemanticEntropy) -> str:
+def _problem(samples: Sequence[Sample], found: SemanticEntropy, request: RouteRequest) -> str | None:
+    """Return why what most samples say cannot be used, in words; None where it can."""
     first = samples[found.clusters.index(found.largest)]
+    if not declines(samples, found, request.query):
+        problem = problem_of(first, request)
+        return (
+            None
+            if problem is None or is_refusal(first.text, request.query)
+            else f"the edge's answer {problem}"
+        )
     what = "say nothing" if first.is_empty else "decline to answer"
-    return f"{found.clusters.count(found.largest)} of {len(samples)} edge answers {what}: uncertainty"
-
-
-def _check_adaptive(estimator: Estimator, adaptive: bool, risk: float) -> None:
-    if not 0 <= risk < 0.5:
-        raise ConfigurationError(f"early_stop_risk is {risk}: expected a chance in [0, 0.5)")
-    if risk and not adaptive:
-        raise ConfigurationError(
-            f"early_stop_risk is {risk} without adaptive=True: expected both, or neither"
-        )
-    if risk and estimator != "discrete":
-        raise ConfigurationError(
-            f"early_stop_risk goes with estimator='discrete', not {estimator!r}: the chance of another "
-            "verdict is counted over cluster sizes"
-        )
-    if adaptive and estimator == "paper":
-        raise ConfigurationError(
-            "adaptive sampling needs an entropy that is bounded: expected estimator 'likelihood' or "
-            "'discrete'"
-        )
+    return f"{found.clusters.count(found.largest)} of {len(samples)} edge answers {what}"
 
 
 def _sizes_and_masses(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from confroute.answers import answer_of
 from confroute.decision import Sample
 from confroute.errors import ConfigurationError
 from confroute.uncertainty.equivalence import Equivalence, Pair
@@ -28,7 +29,8 @@ Group = tuple[str, Sequence["Sample | str"]]
 def cluster(samples: Sequence[Sample | str], *, equivalence: Equivalence, question: str = "") -> list[int]:
     """Cluster the answers to one question by meaning.
 
-    Equal texts share a cluster without being scored. Answers that call tools share one only with answers
+    What is compared is what of each reply is its answer, see `confroute.answers`. Equal answers share a
+    cluster without being scored. Answers that call tools share one only with answers
     that call the same tools with equal arguments.
 
     Args:
@@ -86,7 +88,7 @@ class _State:
 
     @classmethod
     def of(cls, question: str, samples: Iterable[Sample | str]) -> _State:
-        return cls(question, [_key(sample) for sample in samples])
+        return cls(question, [_key(sample, question) for sample in samples])
 
     def open_cluster(self) -> bool:
         """Open a cluster with the first unassigned answer; False once nothing is left to compare."""
@@ -112,12 +114,12 @@ class _State:
         return [self.cluster_of[key] for key in self.keys]
 
 
-def _key(sample: Sample | str) -> _Key:
+def _key(sample: Sample | str, question: str) -> _Key:
     if isinstance(sample, str):
-        return (False, sample)
+        return (False, answer_of(sample, question))
     if sample.tool_calls:
         return (True, "\n".join(sorted(call.key for call in sample.tool_calls)))
-    return (False, sample.text)
+    return (False, answer_of(sample.text, question))
 
 
 def _entails(equivalence: Equivalence, pairs: Sequence[Pair]) -> list[bool]:

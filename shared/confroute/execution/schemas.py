@@ -1,0 +1,64 @@
+"""What tools and answers must look like, in the layouts that frameworks and providers take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+UNKNOWN_TOOL = ""
+"""Stands for a tool whose name cannot be read."""
+
+
+def told_tools(tools: Iterable[Any]) -> dict[str, Mapping[str, Any] | None]:
+    """Return what bound tools are called, and the JSON schema of their arguments where they tell it.
+
+    Args:
+        tools: Tools in any of the layouts that frameworks and providers take: OpenAI's, Anthropic's,
+            Gemini's ``function_declarations``, Bedrock's ``toolSpec``, or objects with a name.
+
+    Returns:
+        Schemas by name; `UNKNOWN_TOOL` stands for all that cannot be read.
+    """
+    found: dict[str, Mapping[str, Any] | None] = {}
+    for tool in tools:
+        declared = _of(tool, "function_declarations") or _of(tool, "functionDeclarations")
+        for told in declared or [tool]:
+            inner = next((i for key in ("function", "toolSpec") if (i := _of(told, key))), told)
+            name = _of(inner, "name") or _of(inner, "__name__") or _of(inner, "type") or UNKNOWN_TOOL
+            found[str(name)] = _schema(inner)
+    return found
+
+
+def _schema(tool: Any) -> Mapping[str, Any] | None:
+    schema = next((s for key in ("parameters", "input_schema", "inputSchema") if (s := _of(tool, key))), None)
+    schema = schema["json"] if isinstance(schema, Mapping) and "json" in schema else schema
+    return schema if isinstance(schema, Mapping) and isinstance(schema.get("type"), str) else None
+
+
+def _of(told: Any, key: str) -> Any:
+    return told.get(key) if isinstance(told, Mapping) else getattr(told, key, None)
+
+
+def answer_schema(arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the JSON schema that the arguments of a call ask of the answer's text.
+
+    Args:
+        arguments: Those of the call and of what is bound to the model: OpenAI's ``response_format`` or
+            Ollama's ``format``.
+
+    Returns:
+        The schema; an empty one where any JSON object will do; None where nothing is asked.
+    """
+    for key in ("response_format", "format"):
+        asked: Any = arguments.get(key)
+        if hasattr(asked, "model_json_schema"):
+            schema: Mapping[str, Any] = asked.model_json_schema()
+            return schema
+        if asked == "json" or (isinstance(asked, Mapping) and asked.get("type") == "json_object"):
+            return {"type": "object"}
+        if isinstance(asked, Mapping) and asked.get("type") == "json_schema":
+            told = asked.get("json_schema", asked)
+            return told.get("schema") if isinstance(told, Mapping) else None
+        if key == "format" and isinstance(asked, Mapping):
+            return asked
+    return None

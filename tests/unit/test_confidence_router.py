@@ -1,0 +1,391 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from confroute import CloudShare, ConfidenceRouter
+from confroute.decision import Message, Router, RouteRequest, Sample, ToolCall, Usage
+from confroute.errors import ConfigurationError
+from confroute.routers.entropy import BRIEF_INSTRUCTION
+from confroute.testing import ScriptedSampler
+from confroute.uncertainty import ExactEquivalence
+from confroute.uncertainty.equivalence import FloatArray, Pair
+
+QUESTION = RouteRequest.from_text("What is the capital of France?")
+PRICED = Usage(input_tokens=10, output_tokens=2, usd=0.5)
+EXACT = ExactEquivalence()
+
+
+def said(text: str = "Paris", probability: float | None = None, **known: Any) -> Sample:
+    """An answer of three tokens, each of this probability."""
+    if probability is not None:
+        known |= {"logprob": 3 * math.log(probability), "n_tokens": 3}
+    return Sample(text, usage=PRICED, model="edge", **known)
+
+
+class Edge(ScriptedSampler):
+    """An edge that answers with a script, each answer once."""
+
+    def __init__(self, *answers: Sample | str) -> None:
+        self.answers = [answer if isinstance(answer, Sample) else said(answer) for answer in answers]
+        self.given = 0
+        super().__init__(self.next)
+
+    def next(self, request: RouteRequest, number: int) -> Sample:
+        self.given += 1
+        return self.answers[self.given - 1]
+
+
+class Told:
+    """An equivalence that reads its scores off the second of two answers."""
+
+    name = "told"
+    symmetric = True
+    threshold = 0.5
+
+    def score(self, pairs: Sequence[Pair]) -> FloatArray:
+        return np.array([float(b) for _, _, b in pairs], dtype=np.float64)
+
+
+class Directed:
+    """An equivalence by which a city entails its country, and not the reverse."""
+
+    name = "directed"
+    symmetric = False
+    threshold = 0.5
+
+    def score(self, pairs: Sequence[Pair]) -> FloatArray:
+        return np.array([0.9 if (a, b) == ("Paris", "France") else 0.2 for _, a, b in pairs])
+
+
+def test_it_is_a_router() -> None:
+    assert isinstance(ConfidenceRouter(), Router)
+
+
+def test_a_likely_answer_is_the_reply_and_nothing_more_is_drawn() -> None:
+    edge = Edge(said(probability=0.9))
+    decided = ConfidenceRouter(threshold=0.2).decide(QUESTION, edge)
+    decision = decided.decision
+    assert (decision.route, decision.method, decision.n_samples) == ("edge", "confidence", 1)
+    assert decision.score == pytest.approx(0.1)
+    assert decision.settled_early
+    assert decision.usage == Usage.none_spent()
+    assert decision.router is not None
+    assert decision.router.name == "confidence-full-4"
+    assert decision.reason == "probability 0.90: uncertainty at most 0.10 < 0.20, the edge is sure"
+    assert decided.draft == edge.answers[0]
+    (draw,) = edge.draws
+    assert (draw.n, draw.settings["temperature"], draw.settings["logprobs"]) == (1, None, True)
+    assert draw.settings["append"] == ()
+
+
+def test_a_brief_look_asks_for_the_bare_answer_and_is_never_the_reply() -> None:
+    edge = Edge(said(probability=0.9))
+    decided = ConfidenceRouter(threshold=0.2, probe="brief").decide(QUESTION, edge)
+    assert decided.draft is None
+    assert decided.decision.usage == PRICED
+    (draw,) = edge.draws
+    assert draw.settings["append"] == (Message("user", BRIEF_INSTRUCTION),)
+    assert (draw.settings["max_tokens"], draw.settings["temperature"]) == (32, 0.0)
+
+
+def test_an_unlikely_answer_is_compared_with_others() -> None:
+    edge = Edge(said(probability=0.5), "Paris", "Rome", "Paris", "Rome")
+    decided = ConfidenceRouter(threshold=0.24, equivalence=EXACT).decide(QUESTION, edge)
+    decision = decided.decision
+    assert (decision.route, decision.n_samples) == ("cloud", 5)
+    assert decision.score == pytest.approx(0.25)
+    assert not decision.settled_early
+    assert decision.reason == (
+        "probability 0.50, 2 of 4 more answers agree: uncertainty 0.25 >= 0.24, the edge is unsure"
+    )
+    assert decision.usage.usd == 2.5
+    assert all(draw.settings["temperature"] == 1.0 for draw in edge.draws[1:])
+
+
+def test_what_settles_the_verdict_is_drawn_together() -> None:
+    # From .5, one that agrees of four leaves at most .375, two .25: two can settle it for the edge; for the
+    # cloud, three that differ.
+    edge = Edge(said(probability=0.5), "Paris", "Paris", "Rome", "Rome")
+    decided = ConfidenceRouter(threshold=0.3, equivalence=EXACT).decide(QUESTION, edge)
+    assert [draw.n for draw in edge.draws] == [1, 2]
+    assert (decided.decision.route, decided.decision.settled_early) == ("edge", True)
+    assert decided.decision.score == pytest.approx(0.25)
+    assert "2 of 2 more answers agree, and 2 more would not change the verdict" in decided.decision.reason
+    assert decided.decision.usage.usd == 1.0
+
+
+def test_evidence_tells_what_was_seen() -> None:
+    edge = Edge(said(probability=0.5), "Paris", "Rome", "Paris", "Oslo")
+    evidence = ConfidenceRouter(threshold=0.24, equivalence=EXACT).decide(QUESTION, edge).evidence
+    assert evidence is not None
+    assert evidence.to_dict() == {
+        "answer": "Paris",
+        "probability": pytest.approx(0.5),
+        "others": ["Paris", "Rome", "Paris", "Oslo"],
+        "agreement": [1.0, 0.0, 1.0, 0.0],
+        "n_samples": 4,
+        "problem": None,
+    }
+    assert [[sample.text for sample in group] for group in evidence.groups()] == [
+        ["Paris", "Paris", "Paris"],
+        ["Rome"],
+        ["Oslo"],
+    ]
+
+
+def test_without_log_probabilities_agreement_alone_decides() -> None:
+    edge = Edge("Paris", "Paris", "Paris", "Paris", "Rome")
+    decided = ConfidenceRouter(equivalence=EXACT).decide(QUESTION, edge)
+    assert decided.decision.route == "edge"
+    assert decided.decision.threshold == 0.5
+    assert decided.decision.router is not None
+    assert decided.decision.router.name == "agreement-full-4"
+    assert decided.decision.reason.startswith("3 of 3 more answers agree, and 1 more would not change")
+
+
+def test_without_further_answers_and_log_probabilities_some_are_drawn() -> None:
+    edge = Edge("Paris", "Paris", "Paris", "Paris", "Paris")
+    decided = ConfidenceRouter(n_samples=0, equivalence=EXACT).decide(QUESTION, edge)
+    assert decided.decision.route == "edge"
+    assert decided.decision.router is not None
+    assert decided.decision.router.name == "agreement-full-4"
+
+
+def test_the_probability_alone() -> None:
+    edge = Edge(said(probability=0.3))
+    decided = ConfidenceRouter(n_samples=0).decide(QUESTION, edge)
+    assert (decided.decision.route, decided.decision.n_samples) == ("cloud", 1)
+    assert decided.decision.score == pytest.approx(0.7)
+    assert not decided.decision.settled_early
+    assert decided.decision.usage == PRICED
+
+
+def test_a_long_open_reply_is_judged_by_agreement_alone() -> None:
+    poem = "The sea is wide and green and deep, and ships go over it asleep. " * 6
+    edge = Edge(
+        Sample(poem, logprob=-1.0, n_tokens=120), *[said("Something else, of another kind entirely.")] * 4
+    )
+    decided = ConfidenceRouter(equivalence=EXACT).decide(RouteRequest.from_text("Write a poem."), edge)
+    assert decided.decision.router is not None
+    assert decided.decision.router.name == "agreement-full-4"
+    assert decided.decision.route == "cloud"
+
+
+def test_a_long_reply_with_a_conclusion_is_a_scale_of_its_own() -> None:
+    worked = "First 20 * 17 = 340, and then 3 * 17 = 51, which is added to it. " * 5 + r"So \boxed{391}."
+    other = r"We have 17 * 23 = 17 * 20 + 17 * 3, that is \boxed{391} in all."
+    edge = Edge(Sample(worked, logprob=-12.0, n_tokens=120), *[said(other)] * 4)
+    decided = ConfidenceRouter(equivalence=EXACT).decide(RouteRequest.from_text("What is 17 * 23?"), edge)
+    assert decided.decision.router is not None
+    assert decided.decision.router.name == "worked-full-4"
+    assert decided.decision.threshold == 0.05
+    assert decided.decision.route == "edge"
+    assert decided.draft == edge.answers[0]
+
+
+def test_a_calculation_that_is_cut_off_agrees_with_nothing() -> None:
+    cut = said("We have 20 * 17 = 340 and 3 * 17 = 51, and so the sum of these two is 340 + 51 =", cut=True)
+    edge = Edge(cut, cut, cut, cut, cut)
+    decided = ConfidenceRouter(equivalence=EXACT).decide(RouteRequest.from_text("What is 17 * 23?"), edge)
+    assert decided.decision.route == "cloud"
+
+
+def test_each_must_entail_the_other() -> None:
+    for first, other in (("Paris", "France"), ("France", "Paris")):
+        router = ConfidenceRouter(n_samples=1, threshold=0.5, equivalence=Directed())
+        decided = router.decide(QUESTION, Edge(first, other))
+        assert decided.decision.score == pytest.approx(0.8)
+
+
+WITH_TOOLS = RouteRequest(
+    (Message("user", "Write to Ada that I am late."),),
+    tools=("write", "wait"),
+    tool_schemas={
+        "write": {
+            "type": "object",
+            "properties": {
+                "to": {"type": "string"},
+                "text": {"type": "string"},
+                "copies": {"type": "integer"},
+            },
+            "required": ["to"],
+        }
+    },
+)
+WITH_SCHEMA = RouteRequest(
+    (Message("user", "Who wrote Emma, and when?"),),
+    answer_schema={
+        "type": "object",
+        "properties": {"author": {"type": "string"}, "year": {"type": "integer"}},
+        "required": ["author", "year"],
+    },
+)
+
+
+def calls(name: str, unread: str | None = None, **args: Any) -> Sample:
+    return Sample("", tool_calls=(ToolCall(name, args, unread),), logprob=-0.001, n_tokens=3)
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer", "told"),
+    [
+        (QUESTION, said("", 0.99), "is empty"),
+        (QUESTION, said("<think>It may be", 0.99), "is a thought without an end"),
+        (QUESTION, said("<think>I know this.</think> I don't know.", 0.99), "declines to answer"),
+        (QUESTION, calls("write", to="Ada"), "calls a tool that does not exist: write"),
+        (WITH_TOOLS, calls("send", to="Ada"), "calls a tool that does not exist: send"),
+        (WITH_TOOLS, calls("write", unread='{"to": '), "calls 'write' with arguments that are no JSON"),
+        (WITH_TOOLS, calls("write", text="late"), "arguments that do not fit: the whole breaks required"),
+        (WITH_TOOLS, calls("write", to="Ada", copies="x"), 'copies breaks type: "integer"'),
+        (WITH_SCHEMA, said("Jane Austen, 1815", 0.99), "is not the JSON that was asked for"),
+        (WITH_SCHEMA, said('{"author": "Jane Austen"}', 0.99), "does not fit the schema that was asked for"),
+    ],
+)
+def test_what_cannot_be_used_is_no_sure_answer(request_: RouteRequest, answer: Sample, told: str) -> None:
+    edge = Edge(answer)
+    decided = ConfidenceRouter().decide(request_, edge)
+    assert (decided.decision.route, decided.decision.score, len(edge.draws)) == ("cloud", 1.0, 1)
+    assert told in decided.decision.reason
+    assert decided.draft is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer"),
+    [
+        (WITH_TOOLS, calls("write", to="Ada", text="late", copies=1)),
+        (WITH_TOOLS, calls("wait", anything=1)),  # its schema is unknown
+        (WITH_TOOLS, said("To whom?", 0.99)),
+        (WITH_SCHEMA, said('```json\n{"author": "Jane Austen", "year": 1815}\n```', 0.99)),
+        (RouteRequest.from_text("Which song?"), said("“I Can't Get No Satisfaction”", 0.99)),
+    ],
+)
+def test_what_can_be_used_is(request_: RouteRequest, answer: Sample) -> None:
+    decided = ConfidenceRouter().decide(request_, Edge(answer))
+    assert decided.decision.route == "edge", decided.decision.reason
+    assert decided.draft == answer
+
+
+def agreed(request: RouteRequest, first: Sample, other: Sample) -> float:
+    first, other = (Sample(s.text, s.tool_calls) for s in (first, other))
+    decided = ConfidenceRouter(n_samples=1, threshold=0.5).decide(request, Edge(first, other))
+    assert decided.decision.score is not None
+    return 1 - decided.decision.score
+
+
+def test_tool_calls_agree_by_their_arguments() -> None:
+    first = calls("write", to="Ada", text="I will be late.", copies=1)
+    assert agreed(WITH_TOOLS, first, calls("write", copies=1, text="I will be late.", to="Ada")) == 1
+    assert agreed(WITH_TOOLS, first, calls("write", to="Ada", text="I'll be late", copies=1)) > 0.5
+    assert agreed(WITH_TOOLS, first, calls("write", to="Bob", text="I will be late.", copies=1)) == 0
+    assert agreed(WITH_TOOLS, first, calls("write", to="Ada", text="I will be late.", copies=2)) == 0
+    assert agreed(WITH_TOOLS, first, calls("write", to="Ada", text="I will be late.")) == 0
+    assert agreed(WITH_TOOLS, first, calls("wait")) == 0
+    assert agreed(WITH_TOOLS, first, Sample("I will be late.")) == 0
+    assert agreed(WITH_TOOLS, first, Sample("")) == 0
+
+
+def test_json_that_was_asked_for_agrees_by_content() -> None:
+    first = Sample('{"author": "Jane Austen", "year": 1815}')
+    assert agreed(WITH_SCHEMA, first, Sample('{\n "year": 1815, "author": "Jane Austen"}')) == 1
+    assert agreed(WITH_SCHEMA, first, Sample('{"year": 1816, "author": "Jane Austen"}')) == 0
+
+
+scores = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), st.floats(0, 1))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    probability=st.one_of(st.none(), st.floats(0.01, 1)),
+    agreement=st.lists(scores, min_size=1, max_size=6),
+    threshold=st.one_of(st.sampled_from([0.0, 0.25, 0.5, 1.0, 1.5]), st.floats(0, 1.2)),
+)
+def test_the_verdict_is_that_of_all_answers(
+    probability: float | None, agreement: list[float], threshold: float
+) -> None:
+    edge = Edge(said("first", probability), *[said(repr(value)) for value in agreement])
+    router = ConfidenceRouter(n_samples=len(agreement), threshold=threshold, equivalence=Told())
+    decision = router.decide(QUESTION, edge).decision
+    doubt = 1.0 if probability is None else 1 - math.exp(edge.answers[0].mean_logprob or 0.0)
+    whole = doubt * (1 - sum(agreement) / len(agreement))
+    assert decision.score is not None
+    if abs(whole - threshold) > 1e-9:
+        assert decision.route == ("cloud" if whole >= threshold else "edge")
+    assert (decision.score >= threshold) == (decision.route == "cloud")
+    if not decision.settled_early:
+        assert decision.score == pytest.approx(whole, abs=1e-12)
+    elif decision.route == "cloud":
+        assert decision.score <= whole + 1e-12
+    else:
+        assert decision.score >= whole - 1e-12
+
+
+@settings(max_examples=100, deadline=None)
+@given(agreement=st.lists(scores, min_size=4, max_size=4), threshold=st.floats(0.01, 0.99))
+def test_nothing_is_drawn_that_the_verdict_does_not_need(agreement: list[float], threshold: float) -> None:
+    edge = Edge(said("first"), *[said(repr(value)) for value in agreement])
+    ConfidenceRouter(threshold=threshold, equivalence=Told()).decide(QUESTION, edge)
+    drawn = sum(draw.n for draw in edge.draws[1:])
+    before_last = drawn - edge.draws[-1].n if len(edge.draws) > 1 else drawn
+    known = sum(agreement[:before_last])
+    # Before the last draw, the answers still missing could have moved the score to either side.
+    assert 1 - (known + 4 - before_last) / 4 < threshold + 1e-9
+    assert 1 - known / 4 >= threshold - 1e-9
+
+
+async def test_async_decides_alike() -> None:
+    answers: list[Sample | str] = [said(probability=0.5), "Paris", "Rome", "Paris", "Rome"]
+    router = ConfidenceRouter(threshold=0.24, equivalence=EXACT)
+    assert await router.adecide(QUESTION, Edge(*answers)) == router.decide(QUESTION, Edge(*answers))
+
+
+def test_a_copy_draws_all_for_curves() -> None:
+    router = ConfidenceRouter(threshold=0.9, equivalence=EXACT)
+    edge = Edge(said(probability=0.9), "Paris", "Rome", "Paris", "Rome")
+    decision = router.drawing_all().decide(QUESTION, edge).decision
+    assert decision.score == pytest.approx(0.05)
+    assert (decision.n_samples, decision.settled_early) == (5, False)
+
+
+def test_thresholds_by_scale() -> None:
+    router = ConfidenceRouter(threshold={"agreement-full-4": 0.9, "confidence-full-4": 0.05})
+    assert router.decide(QUESTION, Edge(said(probability=0.99))).decision.threshold == 0.05
+    decided = router.decide(QUESTION, Edge("Paris", "Rome", "Rome", "Rome", "Rome"))
+    assert decided.decision.threshold == 0.9
+
+
+def test_a_dial_keeps_its_scales_apart() -> None:
+    dial = CloudShare(0.5)
+    router = ConfidenceRouter(threshold=dial, equivalence=EXACT)
+    for i in range(40):
+        router.decide(QUESTION, Edge(said(probability=0.5 + i / 100), *["Rome"] * 4))
+    sure = router.decide(QUESTION, Edge(said(probability=0.88), *["Rome"] * 4)).decision
+    unsure = router.decide(QUESTION, Edge(said(probability=0.52), *["Rome"] * 4)).decision
+    assert (sure.route, unsure.route) == ("edge", "cloud")
+    assert sure.threshold is not None
+    assert 0.12 < sure.threshold < 0.48
+    assert router.decide(QUESTION, Edge(*["Paris"] * 5)).decision.threshold == 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"n_samples": -1}, "n_samples is -1: expected 0"),
+        ({"probe": "long"}, "probe is 'long': expected 'full' or 'brief'"),
+        ({"threshold": -0.1}, "threshold is -0.1"),
+    ],
+)
+def test_arguments_out_of_range(arguments: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        ConfidenceRouter(**arguments)
+
+
+def test_no_sampler_is_an_error() -> None:
+    with pytest.raises(ConfigurationError, match="got no sampler"):
+        ConfidenceRouter().decide(QUESTION)
