@@ -1,7 +1,7 @@
 """Run every benchmark whose data are at hand, and put their sections together in ``benchmarks/RESULTS.md``.
 
     python -m benchmarks.refresh DATA --encoder FOLDER_OR_NAME [--labels FILE] [--recording STORE]
-        [--peers FOLDER] [--cache FOLDER] [--only NAME]
+        [--folds FOLDER] [--peers FOLDER] [--cache FOLDER] [--only NAME]
     python -m benchmarks.refresh --assemble
 
 A benchmark that fails or lacks its data keeps the section that it has; which ones were run is said.
@@ -56,6 +56,7 @@ RUNS = (
         (("--recording", "{recording}"),),
     ),
     Run("recording", (("{labels}",), *_ENCODER), _ENCODER_IF_KNOWN),
+    Run("one_look", (("{labels}",), ("--folds", "{folds}")), (("--data", "{data}"), ("--cache", "{cache}"))),
     Run("equivalence", (("--data", "{data}"), *_ENCODER)),
     Run("router_speed", (("{data}",), *_ENCODER), _ENCODER_IF_KNOWN),
     Run("label_throughput"),
@@ -69,6 +70,7 @@ RUNS = (
 @click.option("--encoder-name", help="What the reports call it.")
 @click.option("--labels", type=click.Path(exists=True, dir_okay=False), help="Export of confroute label.")
 @click.option("--recording", type=click.Path(exists=True, dir_okay=False), help="Store of confroute label.")
+@click.option("--folds", type=click.Path(exists=True, file_okay=False), help="See one_look.py.")
 @click.option("--peers", type=click.Path(exists=True, file_okay=False), help="See clustering_speed.py.")
 @click.option("--cache", type=click.Path(file_okay=False), help="Keeps embeddings.")
 @click.option("--only", multiple=True, type=click.Choice([run.name for run in RUNS]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +91,7 @@ class SentenceEncoder:
                     f"cannot load the encoder {self.model!r}: {error}. Expected a folder with a "
                     "sentence-transformers model, or the name of one on a hub that this machine reaches"
                 ) from error
-            tokenizer = getattr(loaded, "tokenizer", None)
+            tokenizer: Any = getattr(loaded, "tokenizer", None)
             if hasattr(tokenizer, "truncation_side"):  # models of static vectors have no window to cut to
                 tokenizer.truncation_side = "left"
             self._loaded = loaded

@@ -25,7 +25,7 @@ from confroute.wishes import (
     Habits,
     Thinking,
     habits_of,
-    is_refusal,
+    may_refuse,
 )
 
 MAX_CONCURRENCY = 8
@@ -202,7 +202,7 @@ class _Progress:
 
     def _failed(self, error: Exception) -> Exception:
         """Return the error to raise, with what is to be paid for: the original where nothing has helped."""
-        if self.first_error is not None and is_refusal(error):
+        if self.first_error is not None and may_refuse(error):
             error = self.first_error
         with suppress(AttributeError):  # an error that takes no attribute
             vain = itertools.chain(self.drawn.values(), *self.cut.values())

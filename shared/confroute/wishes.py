@@ -204,7 +204,7 @@ def is_too_long(error: BaseException) -> bool:
     return status_of(error) == 413 or bool(_TOO_LONG.search(str(error)))
 
 
-def is_refusal(error: BaseException) -> bool:
+def may_refuse(error: BaseException) -> bool:
     """Whether a model was reached and refused a request for what it asks."""
     status = status_of(error)
     if status is None:
