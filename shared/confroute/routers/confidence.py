@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, get_args
 
 from confroute.answers import conclusion_of, without_thought
@@ -198,6 +198,8 @@ class ConfidenceRouter(SamplingRouter):
 
     def draws(self, request: RouteRequest) -> Draws:
         """Look at one answer, and draw others as far as they can change the verdict."""
+        if self.probe == "brief":
+            request = replace(request, answer_schema=None)  # it is asked of the reply, not of a bare answer
         (answer,) = yield self._draw(1, temperature=None if self.probe == "full" else 0.0, logprobs=True)
         seen = self._seen(answer, request)
         threshold = self.threshold_of(self._scale(seen))
