@@ -3,7 +3,7 @@
     python -m examples.measure langchain --out FOLDER [--edge ... --cloud ...]
 
 Two passes, row by row, so that a run that was stopped goes on where it was. The first draws all samples of
-every look (`ConfidenceRouter(adaptive=False)`), so that each score is a score and not a bound. The second
+every look (`ConfidenceRouter.drawing_all`), so that each score is a score and not a bound. The second
 takes the time, with early stopping, at the threshold that gives the asked share of cloud calls on the *other*
 half of the questions. In each of its steps every way is asked a different question, so that neither drift nor
 the server's prompt cache favours one of them.
@@ -33,7 +33,7 @@ from confroute.errors import ConfRouteError
 from confroute.evaluation import Signal, evaluate, read_outcomes, write_report
 from confroute.labelling.correct import is_right
 from confroute.routers.confidence import ConfidenceEvidence
-from confroute.routers.threshold import NOTHING_TO_CLOUD
+from confroute.routers.entropy import Probe
 from confroute.uncertainty import is_refusal
 from examples.apps import FRAMEWORKS, app_of
 from examples.measured import Row, told
@@ -42,10 +42,10 @@ from examples.page.turn import RagApp, Turn
 
 QUESTIONS = CORPUS.parent / "questions.jsonl"
 CITATION = re.compile(r"\[\d+\]")  # no part of what was answered
-ROUTED = {  # way of routing: the column of its score, and its settings
-    "brief": ("score", {"probe": "brief"}),
-    "brief, no log-probs": ("score_agreement", {"probe": "brief"}),
-    "full": ("score_full", {"probe": "full"}),
+ROUTED: dict[str, tuple[str, Probe]] = {  # way of routing: the column of its score, and its probe
+    "brief": ("score", "brief"),
+    "brief, no log-probs": ("score_agreement", "brief"),
+    "full": ("score_full", "full"),
 }
 
 
@@ -130,19 +130,15 @@ def ask(app: RagApp, row: Row, *, private: bool = False) -> Asked:
         raise ConfRouteError(f"{row['question']}: {decision['reason']}")
     after = app.stats.usd
     answer = CITATION.sub("", turn.answer)
-    right = is_refusal(answer) if row["kind"] == "unknown" else bool(is_right(answer, row["answers"]))
+    is_unknown = row["kind"] == "unknown"
+    right = is_refusal(answer, row["question"]) if is_unknown else bool(is_right(answer, row["answers"]))
     usd = None if after is None or before is None else after - before
     return Asked(turn, right, seconds, seconds if first is None else first, usd)
 
 
-def looked(app: RagApp, observed: Observed, row: Row, probe: str, n: int) -> tuple[Asked, Decided | None]:
+def looked(app: RagApp, observed: Observed, row: Row, probe: Probe, n: int) -> tuple[Asked, Decided | None]:
     """Ask the edge with all samples drawn; without a look where nothing was retrieved."""
-    observed.router = ConfidenceRouter(
-        n_samples=n,
-        threshold=NOTHING_TO_CLOUD,
-        probe=probe,  # type: ignore[arg-type]  # one of the two, see ROUTED
-        adaptive=False,
-    )
+    observed.router = ConfidenceRouter(n_samples=n, probe=probe).drawing_all()
     asked = ask(app, row)
     decided = observed.taken()
     return (ask(app, row, private=True) if decided is None else asked), decided
@@ -199,7 +195,7 @@ def scored(app: RagApp, observed: Observed, row: Row, n: int) -> Row:
 def timed(app: RagApp, observed: Observed, row: Row, way: str, n: int, threshold: float | None) -> Row:
     """Ask one question in one way and take the time."""
     if threshold is not None:
-        observed.router = ConfidenceRouter(n_samples=n, threshold=threshold, **ROUTED[way][1])  # type: ignore[arg-type]  # the probe
+        observed.router = ConfidenceRouter(n_samples=n, threshold=threshold, probe=ROUTED[way][1])
         observed.tells_logprobs = way != "brief, no log-probs"
     asked = ask(app, row, private=threshold is None)
     decision = asked.decision

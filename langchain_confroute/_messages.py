@@ -16,10 +16,10 @@ from langchain_core.messages import (
 )
 
 from confroute.decision import Message, Role, RouteDecision, RouteRequest, Sample, ToolCall, Usage
-from confroute.execution.replies import token_logprobs
-from confroute.execution.schemas import tool_name, tool_schema
+from confroute.execution.schemas import told_tools
 from confroute.execution.thread import DECISION_KEY, Stamp, is_pinned
 from confroute.execution.thread import sticky_decision as sticky_in
+from confroute.replies import answer_logprob, is_cut_off, is_cut_thought, tool_call
 
 _ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -30,9 +30,12 @@ _ROLES: Mapping[str, Role] = {
     "function": "tool",
 }
 _IMAGE_BLOCKS = frozenset({"image", "image_url", "input_image"})
-_SILENT_BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "reasoning"})
+_THOUGHT_BLOCKS = frozenset({"thinking", "redacted_thinking", "reasoning", "reasoning_content"})
+_SILENT_BLOCKS = _THOUGHT_BLOCKS | {"text"}
 _MEDIA = {"audio": "audio", "input_audio": "audio", "video": "video", "file": "pdf", "document": "pdf"}
 """Blocks that are neither text nor images, and what reading them asks for."""
+_ENDED = ("finish_reason", "done_reason", "stop_reason", "stopReason", "status")
+"""Names under which providers say why a reply ended."""
 
 
 def to_request(
@@ -50,14 +53,13 @@ def to_request(
         query: The question itself, where the messages say more.
         schema: The JSON schema that is asked of the answer.
     """
-    tools = list(tools)
-    schemas = {tool_name(tool): found for tool in tools if (found := tool_schema(tool)) is not None}
+    told = told_tools(tools)
     return RouteRequest(
         messages=tuple(_to_message(message) for message in messages),
-        tools=tuple(tool_name(tool) for tool in tools),
+        tools=tuple(told),
         private=is_pinned(stamp_of(message) for message in messages),
         query=query,
-        tool_schemas=schemas,
+        tool_schemas={name: found for name, found in told.items() if found is not None},
         answer_schema=schema,
     )
 
@@ -136,17 +138,42 @@ def to_sample(message: BaseMessage | str, *, usage: Usage | None = None) -> Samp
     """Describe a model's reply as a sample, with log-probabilities where the provider gave them."""
     if not isinstance(message, BaseMessage):
         return Sample(str(message), usage=usage, raw=message)
-    calls = message.tool_calls if isinstance(message, AIMessage) else []
-    logprobs = token_logprobs(message.response_metadata.get("logprobs"))
+    text = str(message.text)
+    logprob, n_tokens = answer_logprob(message.response_metadata.get("logprobs"), text)
     return Sample(
-        text=str(message.text),
-        tool_calls=tuple(ToolCall(call["name"], call["args"]) for call in calls),
-        logprob=sum(logprobs) if logprobs else None,
-        n_tokens=len(logprobs) or None,
+        text=text,
+        tool_calls=_tool_calls(message),
+        logprob=logprob,
+        n_tokens=n_tokens,
         usage=usage if usage is not None else usage_of(message),
         model=model_name(message),
+        cut=is_cut_off(_ended(message)),
         raw=message,
     )
+
+
+def _tool_calls(message: BaseMessage) -> tuple[ToolCall, ...]:
+    if not isinstance(message, AIMessage):
+        return ()
+    read = [ToolCall(call["name"], call["args"]) for call in message.tool_calls]
+    return (*read, *(tool_call(call["name"] or "", call["args"]) for call in message.invalid_tool_calls))
+
+
+def is_cut(sample: Sample) -> bool:
+    """Whether a sampled answer was cut in the thought before it."""
+    message = sample.raw
+    if sample.tool_calls or not isinstance(message, AIMessage):
+        return False
+    thought = not _THOUGHT_BLOCKS.isdisjoint(_kinds(message)) or bool(
+        message.additional_kwargs.get("reasoning_content")
+    )
+    return is_cut_thought(sample.text, thought=thought, ended=_ended(message))
+
+
+def _ended(message: BaseMessage) -> str:
+    """Return why a reply ended, as the provider says; empty where it does not."""
+    told = message.response_metadata
+    return next((told[name] for name in _ENDED if isinstance(told.get(name), str)), "")
 
 
 def usage_of(message: Any) -> Usage | None:

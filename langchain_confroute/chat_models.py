@@ -17,26 +17,24 @@ from pydantic import Field, PrivateAttr, SkipValidation, field_validator, model_
 
 from confroute.decision import Router
 from confroute.execution.accounts import SpendCap, Stats
-from confroute.execution.control import Controls, current_controls
+from confroute.execution.control import Controls
 from confroute.execution.execution import Execution, OnError
 from confroute.execution.log import DecisionLog
-from confroute.execution.schemas import answer_schema
+from confroute.routers.threshold import plain_threshold
+from langchain_confroute._calls import call_of, with_stop
 from langchain_confroute._generating import Generating
-from langchain_confroute._messages import sticky_decision, to_request
 from langchain_confroute._pair import (
     RoutedBinding,
     identity_of,
     merged_profile,
     schema_of,
-    tools_of,
     with_fields,
 )
 from langchain_confroute._routing import Call, Routing, controls_of
-from langchain_confroute._sides import Executions, size_of
+from langchain_confroute._sides import Executions
 from langchain_confroute._structured import structured_of
-from langchain_confroute._usage import chat_model_of, unwrapped
-from langchain_confroute.runnables import OfModel, Query, RunnableConfRoute, checked_router, text_of
-from langchain_confroute.sampling import LangChainSampler
+from langchain_confroute._usage import chat_model_of
+from langchain_confroute.runnables import OfModel, Query, RunnableConfRoute, checked_router
 
 _FOR_BOTH = ("cache", "disable_streaming", "output_version")
 """Fields of any chat model that, set on the pair, hold for both models."""
@@ -158,7 +156,7 @@ class ChatConfRoute(BaseChatModel):
         return {
             **sides,
             "router": type(self.router).__name__,
-            "threshold": getattr(self.router, "threshold", None),
+            "threshold": plain_threshold(getattr(self.router, "threshold", None)),
         }
 
     def invoke(
@@ -170,7 +168,7 @@ class ChatConfRoute(BaseChatModel):
         **kwargs: Any,
     ) -> AIMessage:
         """Answer with the model that the router chooses."""
-        call = self._call(input, _with_stop(stop, kwargs))
+        call = self._call(input, with_stop(stop, kwargs))
         return cast("AIMessage", self._routing().invoke(call, self._configured(config)))
 
     async def ainvoke(
@@ -182,7 +180,7 @@ class ChatConfRoute(BaseChatModel):
         **kwargs: Any,
     ) -> AIMessage:
         """Answer with the model that the router chooses."""
-        call = self._call(input, _with_stop(stop, kwargs))
+        call = self._call(input, with_stop(stop, kwargs))
         return cast("AIMessage", await self._routing().ainvoke(call, self._configured(config)))
 
     def stream(
@@ -194,7 +192,7 @@ class ChatConfRoute(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
         """Answer with the model that the router chooses, chunk by chunk."""
-        call = self._call(input, _with_stop(stop, kwargs))
+        call = self._call(input, with_stop(stop, kwargs))
         return self._routing().stream(call, self._configured(config))
 
     def astream(
@@ -206,7 +204,7 @@ class ChatConfRoute(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
         """Answer with the model that the router chooses, chunk by chunk."""
-        call = self._call(input, _with_stop(stop, kwargs))
+        call = self._call(input, with_stop(stop, kwargs))
         return self._routing().astream(call, self._configured(config))
 
     def stream_events(
@@ -376,26 +374,14 @@ class ChatConfRoute(BaseChatModel):
         return [model for side in (self.edge, self.cloud) if (model := chat_model_of(side)) is not None]
 
     def _call(self, model_input: LanguageModelInput, kwargs: dict[str, Any]) -> Call:
-        messages = self._convert_input(model_input).to_messages()
-        tools = tools_of(self.edge, kwargs)
-        looked_at = self.edge if self.sampler is None else self.sampler
-        arguments = {**unwrapped(self.edge).kwargs, **kwargs}
-        return Call(
-            input=messages,
-            request=to_request(
-                messages,
-                tools=tools,
-                query="" if self.query is None else text_of(self.query(messages)),
-                schema=answer_schema(arguments),
-            ),
-            sampler=lambda config: LangChainSampler(looked_at, messages, config=config, kwargs=kwargs),
-            drafts=self.sampler is None,
-            kwargs=kwargs,
-            sticky=sticky_decision(messages),
-            size=size_of(
-                messages, tools, kwargs, *(unwrapped(side).kwargs for side in (self.edge, self.cloud))
-            ),
-            controls=self._controls.then(current_controls()),
+        return call_of(
+            self._convert_input(model_input).to_messages(),
+            kwargs,
+            edge=self.edge,
+            cloud=self.cloud,
+            sampler=self.sampler,
+            query=self.query,
+            controls=self._controls,
         )
 
     @property
@@ -411,7 +397,3 @@ class ChatConfRoute(BaseChatModel):
     def _resolve_model_profile(self) -> ModelProfile | None:
         """Return what both models can do: the smaller of their limits, the capabilities that they share."""
         return merged_profile(self.edge, self.cloud)
-
-
-def _with_stop(stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
-    return kwargs if stop is None else {**kwargs, "stop": stop}

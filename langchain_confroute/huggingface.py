@@ -99,7 +99,9 @@ class ChatLocalHuggingFace(ChatHuggingFace):
             if self.logprobs:
                 steps = [logits[i].float().log_softmax(-1) for logits in output.logits[: len(tokens)]]
                 chosen = [float(step[token]) for step, token in zip(steps, tokens, strict=True)]
-                message.response_metadata["logprobs"] = {"content": [{"logprob": p} for p in chosen]}
+                spelled = [self.tokenizer.decode([token]) for token in tokens]
+                told = [{"token": t, "logprob": p} for t, p in zip(spelled, chosen, strict=True)]
+                message.response_metadata["logprobs"] = {"content": told}
             generations.append(ChatGeneration(message=message))
         return ChatResult(generations=generations, llm_output={"model_name": self._model_name})
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs
 from pydantic import SkipValidation
 
-from confroute.decision import Message, RouteRequest, Sample, total_usage
+from confroute.decision import Message, RouteRequest, Sample, Usage, total_usage
 from confroute.errors import ConfigurationError
 from confroute.execution.limits import sampling_fields, without_sampling
-from confroute.execution.sampling import MAX_CONCURRENCY, adraw, draw, share_usage
+from confroute.sampling import MAX_CONCURRENCY, Drawing, Numbers, adraw, draw, share_usage
+from confroute.wishes import Ask
 from langchain_confroute._messages import append as append_messages
-from langchain_confroute._messages import to_sample
+from langchain_confroute._messages import is_cut, to_sample
 from langchain_confroute._usage import priced_usage, unwrapped
 
 SAMPLE_TAG = "confroute:sample"
@@ -33,8 +35,9 @@ class LangChainSampler:
     """A handle on one chat model, with the messages, tools and run of one call.
 
     Samples come from a copy of the model that has no cache, since a cache would answer all of them with the
-    first, and another seed for each, since a fixed one would do the same. One request draws them all where
-    the model takes ``n``; a bounded parallel batch draws whatever is missing after it.
+    first, and another seed for each, since a fixed one would do the same; later batches of one handle go on
+    where the seeds of earlier ones ended. One request draws them all where the model takes ``n``; a bounded
+    parallel batch draws whatever is missing after it.
 
     Args:
         model: The model, with or without tools bound.
@@ -59,35 +62,36 @@ class LangChainSampler:
             raise ConfigurationError(
                 f"cannot sample {type(bare).__name__}: expected a chat model, with or without tools bound"
             )
+        self._asked = bare
         self._model = _local(bare)
         self._messages = messages
         self._kwargs = {**bound, **(kwargs or {})}
         self._config = merge_configs(config, *configs, SAMPLE_CONFIG)
+        self._numbers = Numbers()
 
     def sample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
         """Draw `n` answers; see `confroute.decision.Sampler` and `confroute.models.Model`."""
-        way = self._draw(**settings)
+        drawing, way = self._draw(n, **settings)
 
-        def one(i: int) -> Sample:
-            return way.sample(way.seeded(i).invoke(way.messages, self._config, **way.kwargs))
+        def send(ask: Ask) -> list[Sample]:
+            model, kwargs = way.ready(ask)
+            if ask.n > 1:
+                return way.samples(model.generate([way.messages], **self._traced(), **kwargs))
+            return [way.sample(model.invoke(way.messages, self._config, **kwargs))]
 
-        def several() -> list[Sample]:
-            return way.samples(way.several(n).generate([way.messages], **self._traced(), **way.kwargs))
-
-        return draw(n, one, several if way.takes_n else None, most=self._most)
+        return draw(drawing, send, most=self._most)
 
     async def asample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
         """Draw `n` answers; see `confroute.decision.Sampler` and `confroute.models.Model`."""
-        way = self._draw(**settings)
+        drawing, way = self._draw(n, **settings)
 
-        async def one(i: int) -> Sample:
-            return way.sample(await way.seeded(i).ainvoke(way.messages, self._config, **way.kwargs))
+        async def send(ask: Ask) -> list[Sample]:
+            model, kwargs = way.ready(ask)
+            if ask.n > 1:
+                return way.samples(await model.agenerate([way.messages], **self._traced(), **kwargs))
+            return [way.sample(await model.ainvoke(way.messages, self._config, **kwargs))]
 
-        async def several() -> list[Sample]:
-            result = await way.several(n).agenerate([way.messages], **self._traced(), **way.kwargs)
-            return way.samples(result)
-
-        return await adraw(n, one, several if way.takes_n else None, most=self._most)
+        return await adraw(drawing, send, most=self._most)
 
     @property
     def _most(self) -> int:
@@ -95,32 +99,41 @@ class LangChainSampler:
 
     def _draw(
         self,
+        n: int,
         *,
         append: Sequence[Message] = (),
-        temperature: float = 1.0,
+        temperature: float | None = 1.0,
         max_tokens: int | None = None,
         logprobs: bool = False,
         top_p: float | None = None,
         top_k: int | None = None,
         seed: int | None = None,
-    ) -> _Draw:
+    ) -> tuple[Drawing, _Draw]:
         fields = type(self._model).model_fields
-        update = sampling_fields(
-            fields,
-            temperature=temperature,
-            max_tokens=max_tokens,
-            logprobs=logprobs,
-            top_p=top_p,
-            top_k=top_k,
-        )
-        unseen = {"cache": False, "disable_streaming": True} | (
-            {"streaming": False} if "streaming" in fields else {}
-        )
-        copy = self._model.model_copy(update=update | unseen)
+        if temperature is None and not _has_own_temperature(self._asked, self._kwargs):
+            temperature = 0.0
+        takes = {*fields, *self._kwargs, *(self._kwargs.get("options") or ())}
+        first = 0
         if seed is None:
-            seed = getattr(copy, "seed", None)
-        kwargs = without_sampling(self._kwargs, max_tokens=max_tokens)
-        return _Draw(copy, append_messages(self._messages, append), seed, kwargs)
+            seed = self._kwargs.get("seed", getattr(self._model, "seed", None))
+            first = self._numbers.take(n)
+        way = _Draw(
+            self._model, append_messages(self._messages, append), self._kwargs, seed, top_p=top_p, top_k=top_k
+        )
+        drawing = Drawing(
+            self._asked,
+            n,
+            Ask(
+                logprobs=logprobs and "logprobs" in fields,
+                temperature=temperature if "temperature" in takes else None,
+                max_tokens=max_tokens,
+            ),
+            is_cut,
+            at_once="n" in fields and not getattr(self._model, "use_responses_api", False),
+            stops_thinking=_stops_thinking(self._model, self._kwargs),
+            first=first,
+        )
+        return drawing, way
 
     def _traced(self) -> dict[str, Any]:
         return {key: self._config.get(key) for key in ("callbacks", "tags", "metadata", "run_name")}
@@ -128,34 +141,94 @@ class LangChainSampler:
 
 @dataclass(frozen=True, slots=True)
 class _Draw:
-    """How one request for samples is carried out."""
+    """How requests for samples are carried out."""
 
     model: BaseChatModel
     messages: list[BaseMessage]
-    seed: int | None
     kwargs: dict[str, Any]
+    seed: int | None
+    top_p: float | None
+    top_k: int | None
 
-    @property
-    def takes_n(self) -> bool:
-        """Whether the model draws several answers in one request."""
-        return "n" in type(self.model).model_fields and not getattr(self.model, "use_responses_api", False)
-
-    def several(self, n: int) -> BaseChatModel:
-        """Return the model that draws `n` samples in one request."""
-        return _Several.of(self.seeded(0).model_copy(update={"n": n}))
-
-    def seeded(self, i: int) -> BaseChatModel:
-        """Return the model that draws one sample, with a seed of its own if there is one at all."""
-        has_seed = self.seed is not None and "seed" in type(self.model).model_fields
-        return self.model.model_copy(update={"seed": (self.seed or 0) + i} if has_seed else {})
+    def ready(self, ask: Ask) -> tuple[BaseChatModel, dict[str, Any]]:
+        """Return the copy of the model that answers a request, and the arguments of its call."""
+        fields = type(self.model).model_fields
+        update = sampling_fields(
+            fields,
+            temperature=ask.temperature,
+            max_tokens=ask.max_tokens,
+            logprobs=ask.logprobs,
+            top_p=self.top_p,
+            top_k=self.top_k,
+        )
+        kwargs = without_sampling(self.kwargs, temperature=ask.temperature, max_tokens=ask.max_tokens)
+        if ask.temperature is not None and "temperature" not in fields:
+            kwargs["temperature"] = ask.temperature
+        update |= {"cache": False, "disable_streaming": True}
+        if "streaming" in fields:
+            update["streaming"] = False
+        if "n" in fields:
+            update["n"] = ask.n if ask.n > 1 else None
+        if not ask.thinks:
+            kwargs.pop("reasoning", None)
+            update["reasoning"] = False
+        if self.seed is not None and "seed" in fields:
+            update["seed"] = self.seed + ask.number
+        elif "seed" in self.kwargs and self.seed is not None:
+            kwargs["seed"] = self.seed + ask.number
+        if isinstance(options := kwargs.get("options"), dict):  # Ollama's, which take the place of its fields
+            kwargs["options"] = options | {name: update[name] for name in _OPTIONS if name in update}
+        copy = self.model.model_copy(update=update)
+        return (_Several.of(copy) if ask.n > 1 else copy), kwargs
 
     def samples(self, result: LLMResult) -> list[Sample]:
+        """Describe all choices of one request, each with its own part of what the request used."""
         generations = [g for g in result.generations[0] if isinstance(g, ChatGeneration)]
         samples = [self.sample(generation.message) for generation in generations]
-        return share_usage(samples, total_usage([sample.usage for sample in samples]))
+        samples = share_usage(samples, total_usage([sample.usage for sample in samples]))
+        return [replace(sample, raw=_with_usage(sample.raw, sample.usage)) for sample in samples]
 
     def sample(self, message: BaseMessage) -> Sample:
+        """Describe a reply."""
         return to_sample(message, usage=priced_usage(message, self.model))
+
+
+_OPTIONS = ("temperature", "num_predict", "seed", "top_p", "top_k")
+
+
+def _has_own_temperature(model: BaseChatModel, kwargs: dict[str, Any]) -> bool:
+    """Whether the user has set a temperature: on the model, in what is bound to it, or for its pipeline."""
+    pipeline = getattr(getattr(model, "llm", None), "pipeline_kwargs", None) or {}
+    field = getattr(model, "temperature", None) if "temperature" in model.model_fields_set else None
+    places = (kwargs, kwargs.get("options") or {}, kwargs.get("pipeline_kwargs") or {}, pipeline)
+    return field is not None or any(place.get("temperature") is not None for place in places)
+
+
+def _stops_thinking(model: BaseChatModel, kwargs: dict[str, Any]) -> bool:
+    """Whether the model's thinking can be switched off, and is not so yet."""
+    is_ollama = any(kind.__name__ == "ChatOllama" for kind in type(model).__mro__)
+    return is_ollama and kwargs.get("reasoning", getattr(model, "reasoning", None)) is not False
+
+
+def _with_usage(message: BaseMessage, usage: Usage | None) -> BaseMessage:
+    """Return a choice with its own usage, as a reply that can be handed out has it."""
+    if not isinstance(message, AIMessage) or usage is None:
+        return message
+    if usage.input_tokens is None or usage.output_tokens is None:
+        return message
+    counted = UsageMetadata(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        total_tokens=usage.input_tokens + usage.output_tokens,
+    )
+    told = dict(message.response_metadata)
+    if "token_usage" in told:
+        told["token_usage"] = {
+            "prompt_tokens": usage.input_tokens,
+            "completion_tokens": usage.output_tokens,
+            "total_tokens": counted["total_tokens"],
+        }
+    return message.model_copy(update={"usage_metadata": counted, "response_metadata": told})
 
 
 class _Several(BaseChatModel):
@@ -212,11 +285,11 @@ class _Several(BaseChatModel):
         return self._mended(await self.inner._agenerate(messages, stop=stop, **kwargs))
 
     def _mended(self, result: ChatResult) -> ChatResult:
-        told = result.llm_output or {}
+        told = dict(result.llm_output or {})
         name = told.get("model_name") or told.get("model") or self._get_ls_params().get("ls_model_name")
         for i, generation in enumerate(result.generations):
             message = generation.message
-            message.response_metadata = {"model_name": name, **message.response_metadata}
+            message.response_metadata = {**told, "model_name": name, **message.response_metadata}
             if "logprobs" in (generation.generation_info or {}):
                 message.response_metadata.setdefault(
                     "logprobs", (generation.generation_info or {})["logprobs"]

@@ -13,7 +13,7 @@ from llama_index.core.tools import BaseTool
 
 from confroute.decision import Message, RouteRequest
 from confroute.execution.limits import prompt_size
-from confroute.execution.schemas import answer_schema, tool_name, tool_schema
+from confroute.execution.schemas import answer_schema, told_tools
 from llamaindex_confroute._messages import (
     append,
     media_blocks,
@@ -136,9 +136,8 @@ def _call(
     tools: Iterable[Any] = (),
     kwargs: Mapping[str, Any],
 ) -> Call:
-    told = [_describe(tool) for tool in tools]
-    schemas = {name: schema for name, _, schema in told}
-    request = to_request(messages, tools=schemas, schema=answer_schema(kwargs))
+    told = [_described(tool) for tool in tools]
+    request = to_request(messages, tools=told_tools(told), schema=answer_schema(kwargs))
     sent_along = [message.additional_kwargs for message in messages if message.additional_kwargs]
     return Call(
         method,
@@ -148,7 +147,7 @@ def _call(
         size=prompt_size(
             (message.text for message in request.messages),
             images=sum(media_blocks(message) for message in messages),
-            extras=[*sent_along, *(description for _, description, _ in told)],
+            extras=[*sent_along, *told],
         ),
     )
 
@@ -169,13 +168,13 @@ def _of_template(call: Call, template: Template) -> Call:
     return replace(call, asked=(question,), request=replace(call.request, query=question))
 
 
-def _describe(tool: Any) -> tuple[str, Any, Mapping[str, Any] | None]:
-    """Return a tool's name, what a model is told of it, and the schema of its arguments.
-
-    Tools come as objects, or as dicts in requests.
-    """
-    if isinstance(tool, BaseTool):
-        metadata = tool.metadata
-        schema = metadata.get_parameters_dict()
-        return metadata.get_name(), [metadata.description, schema], schema
-    return tool_name(tool), tool, tool_schema(tool)
+def _described(tool: Any) -> Any:
+    """Return what a model is told of a tool; tools come as objects, or as dicts in requests."""
+    if not isinstance(tool, BaseTool):
+        return tool
+    metadata = tool.metadata
+    return {
+        "name": metadata.get_name(),
+        "description": metadata.description,
+        "parameters": metadata.get_parameters_dict(),
+    }

@@ -20,9 +20,10 @@ from llama_index.core.base.llms.types import (
 )
 from pydantic import BaseModel
 
-from confroute.decision import Message, Role, RouteDecision, RouteRequest
+from confroute.decision import Message, Role, RouteDecision, RouteRequest, ToolCall
 from confroute.execution.failures import EmptyAnswerError
 from confroute.execution.thread import DECISION_KEY, Stamp, is_pinned, sticky_decision
+from confroute.replies import tool_call
 
 Reply = ChatResponse | CompletionResponse
 
@@ -191,13 +192,43 @@ def is_empty(reply: Reply) -> bool:
     return all(isinstance(block, TextBlock | ThinkingBlock) for block in reply.message.blocks)
 
 
+def has_thought(message: ChatMessage) -> bool:
+    """Whether a message tells a thought beside its text."""
+    thinks = any(isinstance(block, ThinkingBlock) and block.content for block in message.blocks)
+    return thinks or bool(message.additional_kwargs.get("reasoning_content"))
+
+
+def tool_calls_of(reply: Reply, model: Any = None) -> tuple[ToolCall, ...]:
+    """Return the tool calls of a reply, of bound tools or not, with arguments that are no JSON as written.
+
+    Args:
+        reply: The reply.
+        model: The model that gave it, where it was given tools: it reads calls in a layout of its own.
+    """
+    if not isinstance(reply, ChatResponse):
+        return ()
+    blocks = [block for block in reply.message.blocks if isinstance(block, ToolCallBlock)]
+    if blocks:
+        return tuple(tool_call(block.tool_name, block.tool_kwargs) for block in blocks)
+    if calls := reply.message.additional_kwargs.get("tool_calls"):
+        told = [getattr(call, "function", None) or call for call in calls]
+        if all(hasattr(function, "name") and hasattr(function, "arguments") for function in told):
+            return tuple(tool_call(function.name or "", function.arguments) for function in told)
+    if model is None or is_empty(reply):
+        return ()
+    try:
+        found = model.get_tool_calls_from_response(reply, error_on_no_tool_call=False)
+    except Exception as error:  # clients raise what they like at arguments that they cannot read
+        return (ToolCall("", unread=f"{type(error).__name__}: {error}"),)
+    return tuple(tool_call(call.tool_name, call.tool_kwargs) for call in found)
+
+
 def says_something(chunk: Any) -> bool:
     """Whether a chunk of a stream brings a first token, be it of a thought."""
     if isinstance(chunk, CompletionResponse):
         return bool(chunk.text.strip())
     if isinstance(chunk, ChatResponse):
-        thinks = any(isinstance(b, ThinkingBlock) and b.content for b in chunk.message.blocks)
-        return thinks or not is_empty(chunk)
+        return has_thought(chunk.message) or not is_empty(chunk)
     if isinstance(chunk, BaseModel):  # an object that grows from nothing
         return any(value is not None for value in chunk.model_dump(exclude_unset=True).values())
     return chunk is not None

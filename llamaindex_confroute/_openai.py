@@ -10,6 +10,7 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 from llama_index.core.llms import LLM
 
+from confroute.decision import Usage
 from llamaindex_confroute._messages import Reply
 
 
@@ -28,18 +29,42 @@ def choices_of(reply: Reply, model: LLM, arguments: dict[str, Any]) -> list[Repl
     )
 
     choices = getattr(reply.raw, "choices", None) or []
-    replies = [reply]
+    if not choices:
+        return [reply]
+    replies = [reply.model_copy(update={"raw": _only(reply.raw, choices[0])})]
     for choice in choices[1:]:
         message = from_openai_message(choice.message, modalities=["text"])
-        raw = reply.raw.model_copy(update={"choices": [choice], "usage": None})  # type: ignore[union-attr]  # it has choices
+        raw = _only(reply.raw, choice)
         if isinstance(reply, CompletionResponse):
             replies.append(CompletionResponse(text=message.content or "", raw=raw))
             continue
-        other = ChatResponse(message=message, raw=raw)
+        other = ChatResponse(message=message, raw=raw, additional_kwargs=dict(reply.additional_kwargs))
         if "tools" in arguments:
             other = model._validate_chat_with_tools_response(other, **_tool_options(arguments))  # type: ignore[attr-defined]  # a model with tools has it
         replies.append(other)
     return replies
+
+
+def _only(raw: Any, choice: Any) -> Any:
+    """Return the provider's own reply with one of its choices."""
+    return raw.model_copy(update={"choices": [choice]})
+
+
+def with_usage(reply: Reply, usage: Usage | None) -> Reply:
+    """Return a choice with its own usage, as a reply that can be handed out has it."""
+    if usage is None or usage.input_tokens is None or usage.output_tokens is None:
+        return reply
+    counts = {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }
+    counted = getattr(reply.raw, "usage", None)
+    raw = reply.raw
+    if counted is not None:
+        raw = reply.raw.model_copy(update={"usage": counted.model_copy(update=counts)})  # type: ignore[union-attr]  # it has usage
+    told = {name: counts.get(name, value) for name, value in reply.additional_kwargs.items()}
+    return reply.model_copy(update={"raw": raw, "additional_kwargs": told})
 
 
 def _tool_options(arguments: dict[str, Any]) -> dict[str, Any]:

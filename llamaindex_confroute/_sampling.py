@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatResponse
 from llama_index.core.llms import LLM
 
-from confroute.decision import Message, RouteRequest, Sample, ToolCall, Usage
+from confroute.decision import Message, RouteRequest, Sample, Usage
 from confroute.execution.limits import LENGTH_FIELDS, sampling_fields, without_sampling
-from confroute.execution.replies import token_logprobs
-from confroute.execution.sampling import adraw, draw, share_usage
-from llamaindex_confroute._messages import Reply, is_empty
-from llamaindex_confroute._openai import choices_of, takes_n
+from confroute.replies import answer_logprob, is_cut_off, is_cut_thought
+from confroute.sampling import Drawing, Numbers, adraw, draw, share_usage
+from confroute.wishes import Ask
+from llamaindex_confroute._messages import Reply, has_thought, tool_calls_of
+from llamaindex_confroute._openai import choices_of, takes_n, with_usage
 from llamaindex_confroute._sides import name_of, priced, raw_of, usage_of
 
 _MOST_COPIES = 64
@@ -50,8 +51,9 @@ class Copies:
 class LlamaIndexSampler:
     """A handle on one model, with the messages and tools of one call.
 
-    Samples come from copies of the model, with another seed for each where it has a fixed one. One request
-    draws them all where the model takes ``n``; a bounded parallel batch draws whatever is missing after it.
+    Samples come from copies of the model, with another seed for each where it has a fixed one; later batches
+    of one handle go on where the seeds of earlier ones ended. One request draws them all where the model
+    takes ``n``; a bounded parallel batch draws whatever is missing after it.
 
     Args:
         model: The model.
@@ -65,112 +67,182 @@ class LlamaIndexSampler:
         self._method = method
         self._arguments = arguments
         self._copies = copies
+        self._numbers = Numbers()
 
     def sample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
         """Draw `n` answers; see `confroute.decision.Sampler`."""
-        way = self._draw(n, **settings)
+        drawing, way = self._draw(n, **settings)
 
-        def one(i: int) -> Sample:
-            return way.sample(way.method("", i)(**way.arguments))
+        def send(ask: Ask) -> list[Sample]:
+            method, arguments = way.ready("", ask)
+            return way.samples(method(**arguments), ask)
 
-        def several() -> list[Sample]:
-            return way.samples(way.method("")(**way.arguments, n=n))
-
-        return draw(n, one, several if way.at_once else None)
+        return draw(drawing, send)
 
     async def asample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
         """Draw `n` answers; see `confroute.decision.Sampler`."""
-        way = self._draw(n, **settings)
+        drawing, way = self._draw(n, **settings)
 
-        async def one(i: int) -> Sample:
-            return way.sample(await way.method("a", i)(**way.arguments))
+        async def send(ask: Ask) -> list[Sample]:
+            method, arguments = way.ready("a", ask)
+            return way.samples(await method(**arguments), ask)
 
-        async def several() -> list[Sample]:
-            return way.samples(await way.method("a")(**way.arguments, n=n))
-
-        return await adraw(n, one, several if way.at_once else None)
+        return await adraw(drawing, send)
 
     def _draw(
         self,
         n: int,
         *,
         append: Sequence[Message] = (),
-        temperature: float = 1.0,
+        temperature: float | None = 1.0,
         max_tokens: int | None = None,
         logprobs: bool = False,
-    ) -> _Draw:
-        fields = type(self._model).model_fields
-        update = sampling_fields(fields, temperature=temperature, max_tokens=max_tokens, logprobs=logprobs)
-        nested = _nested_settings(self._model, temperature, max_tokens)
-        arguments = without_sampling(self._arguments(self._model, append), max_tokens=max_tokens)
-        if not nested and "temperature" not in fields:
-            arguments["temperature"] = temperature
-        if not nested and max_tokens is not None and fields.keys().isdisjoint(LENGTH_FIELDS):
-            arguments["max_tokens"] = max_tokens
-        at_once = takes_n(self._model, self._method)
-        return _Draw(self._model, self._method, arguments, update | nested, self._copies, at_once)
+    ) -> tuple[Drawing, _Draw]:
+        arguments = self._arguments(self._model, append)
+        if temperature is None and not _has_own_temperature(self._model, arguments):
+            temperature = 0.0
+        drawing = Drawing(
+            self._model,
+            n,
+            Ask(
+                logprobs=logprobs and "logprobs" in type(self._model).model_fields,
+                temperature=temperature,
+                max_tokens=max_tokens,
+            ),
+            is_cut,
+            at_once=takes_n(self._model, self._method),
+            stops_thinking=_is_ollama(self._model) and getattr(self._model, "thinking", None) is not False,
+            first=self._numbers.take(n),
+        )
+        return drawing, _Draw(self._model, self._method, arguments, self._copies)
 
 
 @dataclass(frozen=True, slots=True)
 class _Draw:
-    """How one request for samples is carried out."""
+    """How requests for samples are carried out."""
 
     model: LLM
     name: str
     arguments: dict[str, Any]
-    update: dict[str, Any]
     copies: Copies
-    at_once: bool
 
-    def method(self, prefix: str, i: int = 0) -> Callable[..., Any]:
-        """Return the method that draws sample `i`: the sync one, or with the prefix "a" the async one."""
-        copy = self.copies.of(self.model, self.update | _seeded(self.model, self.update, i))
-        method: Callable[..., Any] = getattr(copy, f"{prefix}{self.name}")
-        return method
+    def ready(self, prefix: str, ask: Ask) -> tuple[Callable[..., Any], dict[str, Any]]:
+        """Return the method that answers a request and its arguments; with the prefix "a" the async one."""
+        fields = type(self.model).model_fields
+        arguments = without_sampling(self.arguments, temperature=ask.temperature, max_tokens=ask.max_tokens)
+        update = sampling_fields(
+            fields, temperature=ask.temperature, max_tokens=ask.max_tokens, logprobs=ask.logprobs
+        )
+        nested = _nested_settings(self.model, ask)
+        is_nested = _is_ollama(self.model) or hasattr(self.model, "generate_kwargs")
+        if ask.temperature is not None and "temperature" not in fields and not is_nested:
+            arguments["temperature"] = ask.temperature
+        if ask.max_tokens is not None and fields.keys().isdisjoint(LENGTH_FIELDS) and not is_nested:
+            arguments["max_tokens"] = ask.max_tokens
+        if not ask.thinks:
+            arguments.pop("think", None)
+            update["thinking"] = False
+        if ask.n > 1:
+            arguments["n"] = ask.n
+        if isinstance(seed := self.arguments.get("seed"), int):
+            arguments["seed"] = seed + ask.number
+        update |= nested
+        copy = self.copies.of(self.model, update | _seeded(self.model, update, ask.number))
+        return getattr(copy, f"{prefix}{self.name}"), arguments
 
-    def samples(self, reply: Reply) -> list[Sample]:
-        """Describe all choices of one request."""
-        choices = [self.sample(choice) for choice in choices_of(reply, self.model, self.arguments)]
-        return share_usage(choices, self._usage(reply))
+    def samples(self, reply: Reply, ask: Ask) -> list[Sample]:
+        """Describe the choices of a request, each with its own part of what the request used."""
+        if ask.n == 1:
+            return [self.sample(reply)]
+        choices = choices_of(reply, self.model, self.arguments)
+        samples = share_usage([self.sample(choice) for choice in choices], self._usage(reply))
+        return [replace(sample, raw=with_usage(sample.raw, sample.usage)) for sample in samples]
 
     def sample(self, reply: Reply) -> Sample:
         """Describe a reply, with tool calls and, where the provider gave them, log-probabilities."""
-        choices = raw_of(reply).get("choices") or [{}]
-        logprobs = token_logprobs(choices[0].get("logprobs") or raw_of(reply).get("logprobs"))
+        text = (reply.message.content or "") if isinstance(reply, ChatResponse) else reply.text
+        raw = raw_of(reply)
+        choices = raw.get("choices") or [{}]
+        logprob, n_tokens = answer_logprob(choices[0].get("logprobs") or raw.get("logprobs"), text)
         return Sample(
-            text=(reply.message.content or "") if isinstance(reply, ChatResponse) else reply.text,
-            tool_calls=self._tool_calls(reply),
-            logprob=sum(logprobs) if logprobs else None,
-            n_tokens=len(logprobs) or None,
+            text=text,
+            tool_calls=tool_calls_of(reply, self.model if "tools" in self.arguments else None),
+            logprob=logprob,
+            n_tokens=n_tokens,
             usage=self._usage(reply),
-            model=str(raw_of(reply).get("model") or name_of(self.model)),
+            model=str(raw.get("model") or name_of(self.model)),
+            cut=is_cut_off(_ended(reply)),
             raw=reply,
         )
 
     def _usage(self, reply: Reply) -> Usage:
         return priced(usage_of(reply), self.model, str(raw_of(reply).get("model") or ""))
 
-    def _tool_calls(self, reply: Reply) -> tuple[ToolCall, ...]:
-        if "tools" not in self.arguments or is_empty(reply):
-            return ()
-        found = self.model.get_tool_calls_from_response(reply, error_on_no_tool_call=False)  # type: ignore[attr-defined]  # models with tools have it
-        return tuple(ToolCall(call.tool_name, call.tool_kwargs) for call in found)
+
+def is_cut(sample: Sample) -> bool:
+    """Whether a sampled answer was cut in the thought before it."""
+    if sample.tool_calls:
+        return False
+    reply: Reply = sample.raw
+    thought = isinstance(reply, ChatResponse) and has_thought(reply.message)
+    return is_cut_thought(sample.text, thought=thought, ended=_ended(reply))
 
 
-def _nested_settings(model: LLM, temperature: float, max_tokens: int | None) -> dict[str, Any]:
-    """Return the settings that some models keep in a dict: Hugging Face's and Ollama's."""
+def _ended(reply: Reply) -> str:
+    """Return why a reply ended, as the provider says; empty where it does not."""
+    raw = raw_of(reply)
+    choice = (raw.get("choices") or [{}])[0]
+    told = (choice.get("finish_reason"), raw.get("done_reason"), raw.get("stop_reason"), raw.get("status"))
+    return next((ended for ended in told if isinstance(ended, str)), "")
+
+
+def _is_ollama(model: LLM) -> bool:
+    return model.class_name() == "Ollama_llm"
+
+
+def _has_own_temperature(model: LLM, arguments: dict[str, Any]) -> bool:
+    """Whether the user has set a temperature; clients set their own default as if the user had."""
+    own = getattr(model, "temperature", None) if "temperature" in model.model_fields_set else None
+    default = type(model).model_fields["temperature"].default if own is not None else None
+    nested = (
+        arguments,
+        *(getattr(model, name, None) or {} for name in ("additional_kwargs", "generate_kwargs")),
+    )
+    return (own is not None and own != default) or any(
+        place.get("temperature") is not None for place in nested if isinstance(place, dict)
+    )
+
+
+def _nested_settings(model: LLM, ask: Ask) -> dict[str, Any]:
+    """Return the settings that models keep in a dict: Hugging Face's, Ollama's, and what others add."""
     if hasattr(model, "generate_kwargs") and hasattr(model, "tokenizer_kwargs"):
-        return {"generate_kwargs": {**model.generate_kwargs, "do_sample": True, "temperature": temperature}}
-    if model.class_name() == "Ollama_llm" and max_tokens is not None:
-        return {"additional_kwargs": {**model.additional_kwargs, "num_predict": max_tokens}}  # type: ignore[attr-defined]  # Ollama's options
-    return {}
+        kept = dict(model.generate_kwargs)
+        if ask.temperature is None:
+            return {"generate_kwargs": {**kept, "do_sample": True}} if "temperature" in kept else {}
+        if ask.temperature == 0:
+            greedy = {name: value for name, value in kept.items() if name not in _SAMPLING_ONLY}
+            return {"generate_kwargs": {**greedy, "do_sample": False}}
+        return {"generate_kwargs": {**kept, "do_sample": True, "temperature": ask.temperature}}
+    extra = getattr(model, "additional_kwargs", None)
+    if not isinstance(extra, dict):
+        return {}
+    kept = without_sampling(extra, temperature=ask.temperature, max_tokens=ask.max_tokens)
+    if "seed" in extra:
+        kept["seed"] = extra["seed"]
+    if _is_ollama(model) and ask.max_tokens is not None:
+        kept["num_predict"] = ask.max_tokens
+    return {"additional_kwargs": kept} if kept != extra else {}
 
 
-def _seeded(model: LLM, update: dict[str, Any], i: int) -> dict[str, Any]:
+_SAMPLING_ONLY = frozenset({"temperature", "top_p", "top_k", "min_p", "typical_p"})
+"""Settings that Hugging Face's ``generate`` warns of where it does not sample."""
+
+
+def _seeded(model: LLM, update: dict[str, Any], number: int) -> dict[str, Any]:
     """Return another seed for each sample, where the model has a fixed one: it would make them all alike."""
     if isinstance(seed := getattr(model, "seed", None), int):
-        return {"seed": seed + i}
+        return {"seed": seed + number}
     extra = update.get("additional_kwargs", getattr(model, "additional_kwargs", None))
     if isinstance(extra, dict) and isinstance(extra.get("seed"), int):
-        return {"additional_kwargs": {**extra, "seed": extra["seed"] + i}}
+        return {"additional_kwargs": {**extra, "seed": extra["seed"] + number}}
     return {}

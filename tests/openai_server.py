@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
-Answer = Callable[[dict[str, Any], int], str]
-"""The text of choice i to a request body."""
+Answer = Callable[[dict[str, Any], int], "str | dict[str, Any]"]
+"""The text of choice i to a request body, or a whole choice: a message, a finish_reason, logprobs."""
 
-STATUSES = {"400": 400, "401": 401, "429": 429, "500": 500}
+STATUSES = {str(status): status for status in (400, 401, 403, 422, 429, 500)}
 
 
 class _Server(ThreadingHTTPServer):
@@ -25,7 +25,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class OpenAIServer:
-    """Serves ``/v1/chat/completions`` and ``/v1/models`` on the loopback interface.
+    """Serves ``/v1/chat/completions``, ``/v1/responses`` and ``/v1/models`` on the loopback interface.
 
     Args:
         answer: The text of an answer, or a function of the request's body and the choice's number.
@@ -38,6 +38,7 @@ class OpenAIServer:
         fault_message: What a scripted status says; by default its number.
         hang_seconds: How long a time-out takes.
         honours_n: Whether ``n`` is heeded.
+        logprob: The log-probability of each token, where it is asked for; None for a server that tells none.
     """
 
     def __init__(self, answer: str | Answer = "hello", *, model: str = "served") -> None:
@@ -46,6 +47,7 @@ class OpenAIServer:
         self.fault: str | Callable[[dict[str, Any]], str | None] | None = None
         self.fault_message: str | None = None
         self.honours_n = True
+        self.logprob: float | None = -0.5
         self.hang_seconds = 3.0
         self.requests: list[dict[str, Any]] = []
         self._lock = threading.Lock()
@@ -91,6 +93,8 @@ class OpenAIServer:
                     self.close_connection = True
                 elif fault == "malformed":
                     self._send_text(200, "application/json", "this is no JSON {")
+                elif self.path.endswith("/responses"):
+                    self._send(200, _response(outer.model, _text(outer.answer(body, 0))))
                 elif body.get("stream"):
                     self._stream(body, fault)
                 elif fault == "cut":
@@ -104,11 +108,14 @@ class OpenAIServer:
                 n = (body.get("n") or 1) if outer.honours_n else 1
                 choices = []
                 for i in range(n):
-                    text = "" if fault == "empty" else outer.answer(body, i)
+                    answer = "" if fault == "empty" else outer.answer(body, i)
                     choice: dict[str, Any] = {"index": i, "finish_reason": "stop"}
-                    choice["message"] = {"role": "assistant", "content": text}
-                    if body.get("logprobs"):
-                        words = [{"token": word, "logprob": -0.5} for word in text.split()]
+                    choice["message"] = {"role": "assistant", "content": answer}
+                    if isinstance(answer, dict):
+                        choice |= answer
+                        choice["message"] = {"role": "assistant", "content": "", **answer["message"]}
+                    elif body.get("logprobs") and outer.logprob is not None:
+                        words = [{"token": word, "logprob": outer.logprob} for word in answer.split()]
                         choice["logprobs"] = {"content": words}
                     choices.append(choice)
                 counts = (7, sum(len(c["message"]["content"].split()) for c in choices))
@@ -123,7 +130,7 @@ class OpenAIServer:
 
             def _stream(self, body: dict[str, Any], fault: str | None) -> None:
                 self._send_headers(200, "text/event-stream", None)
-                words = [] if fault == "empty" else outer.answer(body, 0).split(" ")
+                words = [] if fault == "empty" else _text(outer.answer(body, 0)).split(" ")
                 deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
                 deltas += [{"content": word if i == 0 else f" {word}"} for i, word in enumerate(words)]
                 for i, delta in enumerate(deltas):
@@ -164,6 +171,29 @@ class OpenAIServer:
                 self.end_headers()
 
         return Handler
+
+
+def _text(answer: str | dict[str, Any]) -> str:
+    return answer if isinstance(answer, str) else answer["message"].get("content") or ""
+
+
+def _response(model: str, text: str) -> dict[str, Any]:
+    part = {"type": "output_text", "text": text, "annotations": []}
+    message = {"type": "message", "id": "msg", "role": "assistant", "status": "completed", "content": [part]}
+    counts = {"input_tokens": 7, "output_tokens": len(text.split()), "total_tokens": 7 + len(text.split())}
+    details = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
+    return {
+        "id": "x",
+        "object": "response",
+        "created_at": 0,
+        "status": "completed",
+        "model": model,
+        "output": [message],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": counts | details,
+    }
 
 
 def _usage(prompt: int, completion: int) -> dict[str, int]:

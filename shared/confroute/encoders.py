@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,8 @@ class Encoder(Protocol):
 class SentenceEncoder:
     """A sentence-transformers model, loaded at its first use. Its vectors have length one.
 
-    A text longer than the model's window (256 tokens for all-MiniLM-L6-v2) is cut.
+    Of a text longer than the model's window (256 tokens for all-MiniLM-L6-v2) the beginning is cut and the
+    end is read, since the question proper stands at the end of a prompt. Texts that fit are read whole.
 
     Args:
         model: Name on the hub, or a folder.
@@ -84,12 +85,16 @@ class SentenceEncoder:
             from sentence_transformers import SentenceTransformer
 
             try:
-                self._loaded = SentenceTransformer(self.model, device=self.device)
+                loaded = SentenceTransformer(self.model, device=self.device)
             except (OSError, ValueError) as error:
                 raise ModelError(
                     f"cannot load the encoder {self.model!r}: {error}. Expected a folder with a "
                     "sentence-transformers model, or the name of one on a hub that this machine reaches"
                 ) from error
+            tokenizer: Any = getattr(loaded, "tokenizer", None)
+            if hasattr(tokenizer, "truncation_side"):  # models of static vectors have no window to cut to
+                tokenizer.truncation_side = "left"
+            self._loaded = loaded
         return self._loaded
 
 

@@ -23,7 +23,7 @@ class Model(Protocol):
     """A model that the command line can question: a `Sampler` with a name and full sampling settings.
 
     `seed` makes a draw repeatable where the provider can; with ``n > 1``, draw i uses ``seed + i``.
-    ``temperature=0`` means greedy.
+    ``temperature=0`` means greedy, None the temperature that the model was loaded with, greedy if none.
     """
 
     @property

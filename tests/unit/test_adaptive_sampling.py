@@ -179,8 +179,8 @@ def test_an_edge_that_agrees_is_asked_less() -> None:
     assert decided.decision.n_samples == 4
     assert decided.draft is not None
     assert decided.decision.reason == (
-        "4 edge answers with one meaning, and 1 more would not change the verdict: uncertainty 0.00 < 0.50, "
-        "the edge is sure"
+        "4 edge answers with one meaning, and 1 more would not change the verdict: uncertainty of at most "
+        "0.31 < 0.50, the edge is sure"
     )
 
 

@@ -468,3 +468,30 @@ def test_questions_that_trained_the_router_promise_nothing(
     result = CliRunner().invoke(command, [str(seen), *arguments[1:]])
     assert result.exit_code == 2
     assert "--hold-out" in result.output
+
+
+@pytest.mark.parametrize("told", [True, "true", "True", 1])
+def test_scores_that_are_bounds_calibrate_nothing(told: object) -> None:
+    rows: list[dict[str, Any]] = [{"score": i / 10, "edge_correct": 1} for i in range(10)]
+    bounds = [{"score": 0.5, "edge_correct": 0, "settled_early": told}] * 3
+    table = calibration_data([*rows, *bounds])
+    assert (len(table.scores), table.settled, table.dropped) == (10, 3, 0)
+    with_text = [row | {"question": "?"} for row in [*rows, *bounds]]
+    assert calibration_data(with_text, scorer=lambda asked: np.zeros(len(asked))).settled == 0
+    with pytest.raises(ConfigurationError, match="every score is a bound"):
+        calibration_data(bounds)
+
+
+def test_scores_of_two_scales_are_refused() -> None:
+    rows = [{"score": 0.1, "router": "a"}, {"score": 0.2, "router": {"name": "b", "version": "1"}}]
+    with pytest.raises(ConfigurationError, match="1 rows of 'a', 1 rows of 'b'"):
+        calibration_data(rows)
+    assert len(calibration_data([*rows[:1], {"score": 0.3, "router": ""}, {"score": 0.3}]).scores) == 3
+
+
+def test_the_command_tells_how_many_scores_are_bounds(tmp_path: Path) -> None:
+    rows = [{"score": i / 10, "settled_early": i % 2 == 0} for i in range(10)]
+    table = write_jsonl(tmp_path / "t.jsonl", rows)
+    done = CliRunner().invoke(command, [str(table), "--cloud-share", "0.4"])
+    assert done.exit_code == 0
+    assert "5 rows left out: drawing stopped once the verdict was settled" in done.output

@@ -2,6 +2,7 @@ import copy
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from confroute.errors import ConfigurationError, SamplingError
 from confroute.routers._verdict import Draw, Draws, SamplingRouter, verdict
 from confroute.routers.cascade import CascadeRouter
 from confroute.routers.entropy import EntropyRouter
+from confroute.routers.threshold import CloudShare, Threshold, threshold_at
 from confroute.testing import ScriptedSampler
 from confroute.uncertainty import ExactEquivalence
 
@@ -30,16 +32,16 @@ PRICED = Usage(input_tokens=10, output_tokens=2, usd=0.5)
 class Trained:
     """A trained router that gives one score."""
 
-    def __init__(self, score: float | None, threshold: float = 0.5) -> None:
+    def __init__(self, score: float | None) -> None:
         self.score = score
-        self.threshold = threshold
+        self.threshold: Threshold = 0.5
 
     def decide(self, request: RouteRequest, sampler: Sampler | None = None) -> Decided:
         return Decided(
             RouteDecision(
                 route="edge",
                 score=self.score,
-                threshold=self.threshold,
+                threshold=0.5,
                 method="trained",
                 reason="scripted",
                 router=RouterInfo(name="trained", version="1"),
@@ -53,8 +55,8 @@ class Trained:
 class Doubt(SamplingRouter):
     """A signal that draws one answer, and doubts it as much as that was unlikely."""
 
-    def __init__(self, threshold: float = 0.5) -> None:
-        self.threshold = threshold
+    def __init__(self, threshold: Threshold = 0.5) -> None:
+        self.threshold: Threshold = threshold
 
     def draws(self, request: RouteRequest) -> Draws:
         samples = yield Draw(1, logprobs=True)
@@ -64,7 +66,7 @@ class Doubt(SamplingRouter):
         return verdict(
             request,
             score=1 - math.exp(mean),
-            threshold=self.threshold,
+            threshold=threshold_at(self.threshold, "doubt", 0.5),
             method="self_check",
             told="the edge's answer: doubt",
             router=RouterInfo(name="doubt", version="1"),
@@ -137,18 +139,85 @@ def test_an_adaptive_signal_keeps_its_verdict() -> None:
         assert both.evidence is not None
 
 
-def test_setting_the_threshold_moves_the_signals() -> None:
+def test_a_threshold_inside_of_the_band_is_the_signals() -> None:
     router = cascade(0.5)
     other = copy.copy(router)
-    other.threshold = 0.34
-    assert other.threshold == pytest.approx(0.34)
-    assert other.signal.threshold == pytest.approx(0.1)
-    assert router.threshold == pytest.approx(0.5)
+    other.threshold = 0.34  # a tenth of the way through the band
     sampled = ScriptedSampler([answer(0.8)])
     assert router.decide(QUESTION, sampled).decision.route == "edge"
-    assert other.decide(QUESTION, sampled).decision.route == "cloud"
-    with pytest.raises(ConfigurationError, match="threshold is nan"):
-        other.threshold = math.nan
+    decision = other.decide(QUESTION, sampled).decision
+    assert (decision.route, decision.threshold) == ("cloud", 0.34)
+    assert "doubt 0.20 >= 0.10" in decision.reason
+    assert router.signal.threshold == 0.5
+    assert CascadeRouter(Trained(0.5), Doubt(), band=(0.3, 0.7), threshold=0.7).threshold == 0.7
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.2, 0.3, 0.71, 1.01])
+@pytest.mark.parametrize("score", [0.0, 0.25, 0.3, 0.5, 0.69, 0.7, 0.9, 1.0])
+def test_outside_of_the_band_the_threshold_leaves_the_signal_nothing_to_say(
+    score: float, threshold: float
+) -> None:
+    edge = ScriptedSampler([answer(0.9)])
+    router = CascadeRouter(Trained(score), Doubt(), band=(0.3, 0.7), threshold=threshold)
+    decision = router.decide(QUESTION, edge).decision
+    verdicts = set()
+    for probability in (1.0, 0.5, 1e-300):
+        sample = ScriptedSampler([answer(probability)])
+        exact = router.drawing_all().decide(QUESTION, sample).decision.score
+        assert exact is not None
+        verdicts.add("cloud" if exact >= threshold else "edge")
+    assert edge.draws == []
+    assert verdicts == {decision.route}
+    assert decision.settled_early == (0.3 <= score < 0.7)
+    assert decision.score is not None
+    assert (decision.score >= threshold) == (decision.route == "cloud")
+    assert decision.threshold == threshold
+
+
+def test_its_dial_holds_the_share_over_the_cascades_scores() -> None:
+    rng = np.random.default_rng(0)
+    dial = CloudShare(0.3)
+    trained, signal = Trained(None), Doubt()
+    router = CascadeRouter(trained, signal, band=(0.3, 0.7), threshold=dial)
+    routes = []
+    for _ in range(800):
+        trained.score = float(rng.beta(3, 3))
+        edge = ScriptedSampler([answer(float(rng.uniform(0.05, 1)))])
+        routes.append(router.decide(QUESTION, edge).decision.route)
+    assert np.mean([route == "cloud" for route in routes[100:]]) == pytest.approx(0.3, abs=0.05)
+    assert signal.threshold == 0.5
+
+
+def test_its_dial_rules_from_the_start_where_warm() -> None:
+    dial = CloudShare(0.5, warm_start={"cascade": [0.35] * 10 + [0.6] * 10})
+    router = CascadeRouter(Trained(0.5), Doubt(), band=(0.3, 0.7), threshold=dial)
+    decision = router.decide(QUESTION, ScriptedSampler([answer(0.2)])).decision
+    assert (decision.route, decision.threshold) == ("cloud", 0.6)
+
+
+def test_a_signal_with_a_threshold_by_scale_rules_inside_of_the_band() -> None:
+    for score, threshold in ((0.1, 0.3), (0.5, 0.38), (0.8, 0.7)):
+        router = CascadeRouter(Trained(score), Doubt({"doubt": 0.2}), band=(0.3, 0.7))
+        decision = router.decide(QUESTION, ScriptedSampler([answer(0.7)])).decision
+        assert decision.threshold == pytest.approx(threshold)
+        assert decision.route == ("edge" if score < 0.3 else "cloud")
+
+
+def test_a_signal_that_stopped_early_makes_a_score_that_is_a_bound() -> None:
+    for answers, route in ((["a"], "edge"), (["a", "b", "c", "d", "e"], "cloud")):
+        signal = EntropyRouter(n_samples=5, adaptive=True, equivalence=ExactEquivalence())
+        dial = CloudShare(0.5, window=20)
+        router = CascadeRouter(Trained(0.5), signal, band=(0.3, 0.7), threshold=dial)
+        decision = router.decide(QUESTION, ScriptedSampler(answers)).decision
+        assert (decision.route, decision.settled_early) == (route, True)
+        for _ in range(19):
+            router.decide(QUESTION, ScriptedSampler(answers))
+        low, high = (0.5, 0.7) if route == "cloud" else (0.3, 0.5)
+        assert low <= dial.at("cascade", 0.0) <= high
+        assert decision.score is not None
+        assert low <= decision.score <= high
+        whole = router.drawing_all().decide(QUESTION, ScriptedSampler(answers)).decision
+        assert (whole.settled_early, whole.n_samples) == (False, 5)
 
 
 async def test_sync_and_async_give_one_verdict() -> None:

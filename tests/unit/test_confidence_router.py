@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class Told:
     symmetric = True
     threshold = 0.5
 
-    def score(self, pairs: list[Pair]) -> FloatArray:
+    def score(self, pairs: Sequence[Pair]) -> FloatArray:
         return np.array([float(b) for _, _, b in pairs], dtype=np.float64)
 
 
@@ -59,7 +60,7 @@ class Directed:
     symmetric = False
     threshold = 0.5
 
-    def score(self, pairs: list[Pair]) -> FloatArray:
+    def score(self, pairs: Sequence[Pair]) -> FloatArray:
         return np.array([0.9 if (a, b) == ("Paris", "France") else 0.2 for _, a, b in pairs])
 
 
@@ -82,30 +83,6 @@ def test_a_likely_answer_is_the_reply_and_nothing_more_is_drawn() -> None:
     (draw,) = edge.draws
     assert (draw.n, draw.settings["temperature"], draw.settings["logprobs"]) == (1, None, True)
     assert draw.settings["append"] == ()
-
-
-def test_all_answers_are_drawn_where_a_score_must_be_no_bound() -> None:
-    edge = Edge(said(probability=0.9), "Paris", "Rome", "Rome", "Paris")
-    router = ConfidenceRouter(threshold=0.2, equivalence=EXACT, adaptive=False)
-    decided = router.decide(QUESTION, edge)
-    assert (decided.decision.route, decided.decision.n_samples) == ("edge", 5)
-    assert decided.decision.score == pytest.approx(0.05)
-    assert not decided.decision.settled_early
-    assert [draw.n for draw in edge.draws] == [1, 4]
-    assert decided.draft == edge.answers[0]
-
-
-@pytest.mark.parametrize(
-    ("scale", "threshold"),
-    [
-        ("confidence-brief-4", 0.2),
-        ("confidence-full-0", 0.4),
-        ("agreement-full-4", 0.5),
-        ("worked-full-9", 0.3),
-    ],
-)
-def test_each_scale_has_its_threshold(scale: str, threshold: float) -> None:
-    assert ConfidenceRouter(threshold={"worked-full-9": 0.3}).threshold_of(scale) == threshold
 
 
 def test_a_brief_look_asks_for_the_bare_answer_and_is_never_the_reply() -> None:
@@ -363,9 +340,17 @@ def test_nothing_is_drawn_that_the_verdict_does_not_need(agreement: list[float],
 
 
 async def test_async_decides_alike() -> None:
-    answers = [said(probability=0.5), "Paris", "Rome", "Paris", "Rome"]
+    answers: list[Sample | str] = [said(probability=0.5), "Paris", "Rome", "Paris", "Rome"]
     router = ConfidenceRouter(threshold=0.24, equivalence=EXACT)
     assert await router.adecide(QUESTION, Edge(*answers)) == router.decide(QUESTION, Edge(*answers))
+
+
+def test_a_copy_draws_all_for_curves() -> None:
+    router = ConfidenceRouter(threshold=0.9, equivalence=EXACT)
+    edge = Edge(said(probability=0.9), "Paris", "Rome", "Paris", "Rome")
+    decision = router.drawing_all().decide(QUESTION, edge).decision
+    assert decision.score == pytest.approx(0.05)
+    assert (decision.n_samples, decision.settled_early) == (5, False)
 
 
 def test_thresholds_by_scale() -> None:

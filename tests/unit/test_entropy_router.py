@@ -1,11 +1,12 @@
 import math
+import random
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confroute import EntropyRouter, RouteRequest, Sample
+from confroute import CloudShare, EntropyRouter, RouteRequest, Sample
 from confroute.decision import Router, Sampler, ToolCall, Usage
 from confroute.errors import ConfigurationError, SamplingError
 from confroute.routers.entropy import BRIEF_INSTRUCTION
@@ -187,3 +188,29 @@ def test_an_edge_that_is_sure_that_it_does_not_know_needs_the_cloud(adaptive: bo
         QUESTION, ScriptedSampler(["Paris", "Paris", "Paris", "Paris", "I don't know."])
     )
     assert mostly_answered.decision.route == "edge"
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_a_dial_holds_its_share_of_calls(adaptive: bool) -> None:
+    rng, routes = random.Random(0), []
+    router = EntropyRouter(
+        n_samples=4, threshold=CloudShare(0.4, window=100), equivalence=EXACT, adaptive=adaptive
+    )
+    for _ in range(400):
+        several = rng.random() < 0.6
+        answers = [rng.choice("abcdefgh") if several else "a" for _ in range(4)]
+        decision = router.decide(QUESTION, ScriptedSampler(answers)).decision
+        assert decision.score is not None
+        assert decision.threshold is not None
+        assert (decision.route == "cloud") == (decision.score >= decision.threshold)
+        assert adaptive or not decision.settled_early
+        assert decision.settled_early == (decision.n_samples < 4)
+        routes.append(decision.route)
+    assert routes[50:].count("cloud") / 350 == pytest.approx(0.4, abs=0.12)  # four answers tie often
+
+
+def test_a_threshold_by_scale_names_the_probe() -> None:
+    router = EntropyRouter(threshold={"entropy-brief": 0.2}, probe="brief", equivalence=EXACT)
+    assert router.decide(QUESTION, ScriptedSampler(["a"])).decision.threshold == 0.2
+    router = EntropyRouter(threshold={"entropy-brief": 0.2}, equivalence=EXACT)
+    assert router.decide(QUESTION, ScriptedSampler(["a"])).decision.threshold == 0.5

@@ -1,15 +1,19 @@
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from confroute.decision import RouteRequest
+from confroute.decision import RouteRequest, Sample, Usage
 from confroute.errors import ConfigurationError, MissingExtraError, ModelError
 from confroute.testing import ScriptedSampler
-from confroute.uncertainty import EmbeddingEquivalence, LLMEquivalence, NLIEquivalence, cluster, is_refusal
-from confroute.uncertainty.nli import entailment_index
+from confroute.uncertainty import EmbeddingEquivalence, LLMEquivalence, NLIEquivalence, cluster
+from confroute.uncertainty.llm import judges_bill
+from confroute.uncertainty.nli import entailment_index, fit_pair
 
 
 class LetterEncoder:
@@ -60,6 +64,11 @@ def nli_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def tokenizer(nli_folder: Path) -> Any:
+    return NLIEquivalence(nli_folder)._loaded[0]
+
+
 def test_nli_scores_the_question_with_both_answers(nli_folder: Path) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -78,6 +87,47 @@ def test_nli_scores_the_question_with_both_answers(nli_folder: Path) -> None:
             neutral, entailed, contradicted = model(**inputs).logits.softmax(-1)[0].tolist()
         assert score == pytest.approx(entailed / (entailed + max(neutral, contradicted)), abs=1e-5)
         assert (score >= 0.5) == (entailed >= max(neutral, contradicted))
+
+
+def test_nli_cuts_the_beginning_of_a_long_question_and_no_answer(nli_folder: Path) -> None:
+    equivalence = NLIEquivalence(nli_folder, max_length=32)
+    tokenizer = equivalence._loaded[0]
+    passages, a, b = "capital is rome " * 200, "it is paris", "rome"
+    left, right = fit_pair(tokenizer, (f"{passages}capital is ?", a, b), 32)
+    assert left.endswith(f"capital is ? {a}")
+    assert right.endswith(f"capital is ? {b}")
+    assert left.removesuffix(a) == right.removesuffix(b)
+    assert 32 - 2 * 2 < len(tokenizer(left, right)["input_ids"]) <= 32
+    asked = f"{passages}capital is ?"
+    scores = equivalence.score([(asked, "paris", "rome"), (asked, "rome", "paris"), (asked, "rome", "rome")])
+    assert len(set(scores.round(6).tolist())) == 3
+
+
+@given(
+    st.lists(st.sampled_from(["paris", "rome", "is", "?", "itis"]), max_size=60),
+    st.lists(st.sampled_from(["paris", "rome", "it"]), max_size=30),
+    st.lists(st.sampled_from(["paris", "rome", "it"]), max_size=30),
+)
+def test_nli_pairs_fit_the_window(tokenizer: Any, question: list[str], a: list[str], b: list[str]) -> None:
+    pair = (" ".join(question), " ".join(a), " ".join(b))
+    left, right = fit_pair(tokenizer, pair, 32)
+    assert len(tokenizer(left, right)["input_ids"]) <= 32
+    uncut = (f"{pair[0]} {pair[1]}".strip(), f"{pair[0]} {pair[2]}".strip())
+    if len(tokenizer(*uncut)["input_ids"]) <= 32:
+        assert (left, right) == uncut
+    elif len(a) + len(b) <= 32 - 3:
+        assert left.endswith(pair[1])
+        assert right.endswith(pair[2])
+    else:
+        assert pair[1].startswith(left)
+        assert pair[2].startswith(right)
+        assert abs(len(left) - len(right)) <= 1 or pair[1] == left or pair[2] == right
+
+
+def test_nli_scores_belong_to_a_window(nli_folder: Path) -> None:
+    assert NLIEquivalence(nli_folder, max_length=64).name != NLIEquivalence(nli_folder).name
+    with pytest.raises(ConfigurationError, match="max_length is 2"):
+        NLIEquivalence(nli_folder, max_length=2)
 
 
 def test_nli_batches(nli_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,34 +180,55 @@ def test_an_llm_judges_entailment() -> None:
     assert equivalence.score([]).shape == (0,)
 
 
-@pytest.mark.parametrize("reply", ["", "dunno", "contradiction, not entailment"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "", "dunno", "contradiction, not entailment", "Not entailment", "Answer 1 does not entail answer 2.",
+        "No entailment.", "non-entailment", "It doesn’t entail it", "<think>Entailment?", "**Neutral**",
+        "<think>First I thought of entailment.</think>neutral",
+    ],
+)  # fmt: skip
 def test_an_unreadable_verdict_is_no_entailment(reply: str) -> None:
     assert LLMEquivalence(ScriptedSampler([reply])).score([("q", "a", "b")]).tolist() == [0.0]
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "I don't know.", "I'm sorry, but I do not know the answer.", "No idea", "unknown", "N/A", "IDK",
-        "I don't know who wrote Effi Briest.", "I'm not sure which river is meant.",
-        "I'm not aware of who the CEO of Foo Corp is.", "I have no information about the dairy.",
-        "Unfortunately, I cannot answer that. I don't have access to the documents.",
-        "Ich weiß es nicht.", "Keine Ahnung", "Je ne sais pas.", "No lo sé",
-    ],
-)  # fmt: skip
-def test_refusals(text: str) -> None:
-    assert is_refusal(text)
+    "reply",
+    ["entailment", "**Entailment**", "Not neutral but entailment", "<think>Neutral?</think>entailment"],
+)
+def test_a_verdict_is_read_behind_thought_and_denials(reply: str) -> None:
+    assert LLMEquivalence(ScriptedSampler([reply])).score([("q", "a", "b")]).tolist() == [1.0]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Paris", "4 bar", "No", "I know why the caged bird sings", "Nobody, by Plath", "",
-        "I'm not sure, but I think it was Napoleon.", "I'm not sure, but probably Paris.", "IDK Paris",
-        "I'm not sure; 1945", "Unknown Pleasures", "Tomb of the Unknown Soldier", "I Don't Like Mondays",
-        "It depends on temperature", "Unable to fly.", "I'm sorry, Dave",
-        "I don't know much about it. The capital is Lyon.",
-    ],
-)  # fmt: skip
-def test_answers_that_sound_like_refusals(text: str) -> None:
-    assert not is_refusal(text)
+def test_a_judge_reads_the_end_of_a_long_question_and_no_thought() -> None:
+    model = ScriptedSampler(["entailment"])
+    LLMEquivalence(model).score([("page " * 5000 + "When?", "<think>June?</think>May", "In May")])
+    sent = model.draws[0].request.query
+    assert len(sent) < 3000
+    assert "When?" in sent
+    assert "answer 1: May" in sent
+    assert "June" not in sent
+
+
+def test_a_judge_that_thinks_is_given_room_once_it_is_known_to() -> None:
+    class Thinker(ScriptedSampler):
+        def sample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
+            super().sample(request, n, **settings)
+            long = settings["max_tokens"] > 100
+            return [
+                Sample(
+                    "<think>May is in May.</think>entailment" if long else "<think>May is",
+                    usage=Usage(input_tokens=1, output_tokens=1, usd=0.5),
+                )
+            ]
+
+    model = Thinker([""])
+    equivalence = LLMEquivalence(model, max_concurrency=1)
+    with judges_bill() as bill:
+        assert equivalence.score([("q", "a", "b"), ("q", "c", "d")]).tolist() == [1.0, 1.0]
+    assert [draw.settings["max_tokens"] for draw in model.draws] == [8, 4096, 4096]
+    assert len(bill) == 3
+    LLMEquivalence(model, max_tokens=300).score([("q", "a", "b")])
+    assert model.draws[-1].settings["max_tokens"] == 300
+    with pytest.raises(ConfigurationError, match="max_tokens is 0"):
+        LLMEquivalence(model, max_tokens=0)

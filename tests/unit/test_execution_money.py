@@ -17,9 +17,9 @@ from confroute.execution.breaker import Breaker
 from confroute.execution.control import Controls
 from confroute.execution.execution import Execution
 from confroute.execution.failures import Failure, OutOfBudgetError
-from confroute.execution.sampling import share_usage
 from confroute.execution.side import Side
 from confroute.execution.turn import Answer, Deciding, drive
+from confroute.sampling import share_usage
 from confroute.testing import ScriptedRouter, ScriptedSampler
 from confroute.uncertainty import LLMEquivalence
 

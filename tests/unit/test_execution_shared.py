@@ -12,7 +12,6 @@ from confroute.decision import RouteDecision, Usage
 from confroute.errors import ConfigurationError
 from confroute.execution.failures import EmptyAnswerError
 from confroute.execution.limits import longest_reply, prompt_size, sampling_fields
-from confroute.execution.replies import token_logprobs
 from confroute.execution.streams import aopened, nothing, opened
 from confroute.execution.thread import is_pinned, sticky_decision
 from confroute.execution.turn import checked_router
@@ -97,12 +96,6 @@ def test_only_fields_that_a_model_has_are_set() -> None:
     }
     assert sampling_fields(["logprobs", "top_p"], **settings) == {"logprobs": True}
     assert sampling_fields(["max_tokens"], temperature=1.0) == {}
-
-
-def test_log_probabilities_in_known_layouts() -> None:
-    tokens = [{"token": "a", "logprob": -0.5}, {"token": "b", "logprob": -1}]
-    assert token_logprobs({"content": tokens}) == token_logprobs(tokens) == [-0.5, -1.0]
-    assert token_logprobs([{"token": "a"}]) == token_logprobs(None) == []
 
 
 def test_what_runs_on_this_machine() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -181,8 +182,9 @@ def test_settings_reach_models_that_keep_them_elsewhere(model: Any, name: str, v
     sampler = LlamaIndexSampler(
         model, "chat", lambda model, extra: {"messages": [ChatMessage("q")]}, Copies()
     )
-    draw = sampler._draw(2, temperature=0.7, max_tokens=9)
-    assert [getattr(draw.method("", i).__self__, name) for i in range(2)] == values  # type: ignore[attr-defined]  # a bound method
+    drawing, way = sampler._draw(2, temperature=0.7, max_tokens=9)
+    methods = [way.ready("", replace(drawing.ask, number=i))[0] for i in range(2)]
+    assert [getattr(method.__self__, name) for method in methods] == values  # type: ignore[attr-defined]  # bound methods
 
 
 def test_the_result_of_an_agents_code_is_a_tools_turn() -> None:

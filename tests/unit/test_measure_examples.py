@@ -37,7 +37,7 @@ def rows(n: int = 60) -> list[dict[str, Any]]:
 
 def test_scores_are_of_all_samples() -> None:
     edge = ScriptedSampler([Sample("at 13:00", logprob=-0.5, n_tokens=1)])
-    observed = measure.Observed(ConfidenceRouter(adaptive=False, threshold=1.01))
+    observed = measure.Observed(ConfidenceRouter().drawing_all())
     observed.decide(QUESTION, edge)
     found = measure.scores_of(observed.taken())
     doubt = 1 - np.exp(-0.5)
@@ -58,7 +58,7 @@ def test_an_edge_without_log_probs_is_not_asked_for_them() -> None:
 
 def test_a_long_open_reply_keeps_what_its_probability_was() -> None:
     reply = Sample("The shop closes when the last guest has left. " * 12, logprob=-50.0, n_tokens=100)
-    observed = measure.Observed(ConfidenceRouter(adaptive=False, threshold=1.01))
+    observed = measure.Observed(ConfidenceRouter().drawing_all())
     observed.decide(QUESTION, ScriptedSampler([reply, "at 13:00"]))
     found = measure.scores_of(observed.taken())
     assert found["scale"] == "agreement-full-4"

@@ -3,6 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
+from confroute import CloudShare
 from confroute.decision import Message, Router, RouteRequest, Sample, ToolCall, Usage
 from confroute.errors import ConfigurationError, SamplingError
 from confroute.routers.self_check import CHECK_QUESTION, SelfCheckRouter
@@ -146,3 +147,18 @@ def test_bad_arguments() -> None:
 
 def test_it_keeps_the_contract() -> None:
     assert isinstance(SelfCheckRouter(), Router)
+
+
+def test_its_two_scales_have_thresholds_and_windows_of_their_own() -> None:
+    dial = CloudShare(0.5, window=20)
+    for _ in range(20):
+        SelfCheckRouter(threshold=dial).decide(QUESTION, CheckedSampler(said("Yes", 0.9)))
+        SelfCheckRouter(threshold=dial, votes=2).decide(QUESTION, CheckedSampler("no"))
+    assert dial.at("self-check", 0.5) == pytest.approx(0.1)
+    assert dial.at("self-check-votes", 0.5) == 1.0
+    decision = SelfCheckRouter(threshold=dial).decide(QUESTION, CheckedSampler(said("Yes", 0.8))).decision
+    assert decision.route == "cloud"
+    assert decision.threshold == pytest.approx(0.1)
+    by_scale = {"self-check": 0.3, "self-check-votes": 1.01}
+    decision = SelfCheckRouter(threshold=by_scale, votes=2).decide(QUESTION, CheckedSampler("no")).decision
+    assert (decision.route, decision.threshold) == ("edge", 1.01)

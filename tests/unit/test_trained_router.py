@@ -23,6 +23,7 @@ from confroute.errors import ConfigurationError
 from confroute.heads import HEADS, KNNHead, make_head
 from confroute.heads.storage import Pair
 from confroute.routers import trained
+from confroute.routers.threshold import CloudShare
 from confroute.routers.trained import TrainedRouter, load_router, same_model
 
 
@@ -266,6 +267,22 @@ def test_another_edge_is_warned_about(folder: Path) -> None:
 )
 def test_names_of_models(a: str, b: str, same: bool) -> None:
     assert same_model(a, b) is same
+
+
+def test_a_threshold_by_scale_and_a_dial(router: TrainedRouter, tmp_path: Path) -> None:
+    request = RouteRequest.from_text("zzz zzy")
+    router.threshold = {"trained-knn": 0.25, "another": 0.9}
+    assert router.decide(request).decision.threshold == 0.25
+    router.save(tmp_path / "router")
+    assert TrainedRouter.load(tmp_path / "router", encoder=LetterEncoder()).threshold == 0.25
+    dial = CloudShare(0.5)
+    router.threshold = dial
+    for number in range(20):
+        decision = router.decide(RouteRequest.from_text("aaa aab" if number % 2 else "zzz zzy")).decision
+        assert decision.threshold == 0.5
+    assert router.decide(request).decision.threshold == dial.at("trained-knn", 0.5) == 1.0
+    with pytest.raises(ConfigurationError, match=r"threshold is CloudShare\(0.5, window=500\).*a number"):
+        router.save(tmp_path / "router")
 
 
 @pytest.mark.parametrize("threshold", [-0.1, float("nan"), float("inf")])

@@ -16,6 +16,7 @@ import numpy as np
 from confroute.calibration.result import WrongBy
 from confroute.errors import ConfigurationError, require
 from confroute.evaluation.ranking import FloatArray
+from confroute.evaluation.tables import comparable
 from confroute.uncertainty import Equivalence, cluster_many
 
 Row = dict[str, Any]
@@ -26,6 +27,8 @@ EDGE_QUALITY = ("edge_quality", "edge_correct", "correct_a")
 CLOUD_QUALITY = ("cloud_quality", "cloud_correct", "correct_b")
 EDGE_USD = ("edge_usd",)
 CLOUD_USD = ("cloud_usd",)
+SIGNAL_SCORES = ("signal_score",)
+SIGNAL_USD = ("signal_usd",)
 WRONG: dict[WrongBy, tuple[str, ...]] = {"judge": ("judged_wrong",), "disagreement": ("disagrees",)}
 
 _TRUTH = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
@@ -43,6 +46,7 @@ class CalibrationData:
         cloud_usd: The same of the cloud.
         wrong: Whether the edge is wrong, shape [n]; None where it was not asked for.
         dropped: Rows left out, since their score or a verdict that is needed is unknown.
+        settled: Rows left out, since drawing stopped once the verdict was settled: their score is a bound.
         scored_by: What the file says that the scores come from.
     """
 
@@ -53,6 +57,7 @@ class CalibrationData:
     cloud_usd: FloatArray | None
     wrong: FloatArray | None
     dropped: int
+    settled: int = 0
     scored_by: dict[str, Any] = field(default_factory=dict)
 
 
@@ -102,8 +107,10 @@ def calibration_data(
         equivalence: Makes the judge of "means the same", for answers that are to be compared here.
 
     Raises:
-        ConfigurationError: If no column has what is needed, or a cell is not a number.
+        ConfigurationError: If no column has what is needed, a cell is not a number, or the scores are of
+            several scales.
     """
+    rows, settled = (rows, 0) if scorer is not None else comparable(rows, "the table")
     if scorer is not None:
         scores = scorer([question_of(row, number) for number, row in enumerate(rows, start=1)])
     else:
@@ -129,7 +136,75 @@ def calibration_data(
         cloud_usd=complete(CLOUD_USD),
         wrong=None if wrong is None else wrong[known],
         dropped=int((~known).sum()),
+        settled=settled,
         scored_by={} if scorer is not None else _origin(rows[0]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeData:
+    """What a cascade is fitted on, one per question, in one order.
+
+    Attributes:
+        columns: The arguments of `calibrate_cascade` by name, shape [n] each.
+        questions: The questions, n of them; None where the table has none.
+        dropped: Rows left out, since something of them is unknown.
+        settled: Rows left out, since the signal stopped once its verdict was settled: its score is a bound.
+    """
+
+    columns: dict[str, FloatArray]
+    questions: list[str] | None
+    dropped: int
+    settled: int
+
+
+def cascade_data(
+    rows: Sequence[Row], *, prices: Mapping[str, float | None], scorer: Scorer | None = None
+) -> CascadeData:
+    """Pick out of a table what a cascade is fitted on.
+
+    Columns: ``score`` of the trained router, unless `scorer` scores the questions; ``signal_score``; both
+    qualities; ``edge_usd``, ``cloud_usd`` and ``signal_usd``.
+
+    Args:
+        rows: The table.
+        prices: US dollars of one call by the name of its column, which go before the column.
+        scorer: Scores questions, such as `TrainedRouter.score`.
+
+    Raises:
+        ConfigurationError: If a column is missing, a cell is not a number, no row is complete, or the scores
+            are of several scales.
+    """
+    rows, settled = comparable(rows, "the table")
+    if scorer is not None:
+        scores = scorer([question_of(row, number) for number, row in enumerate(rows, start=1)])
+    else:
+        scores = _needed(rows, SCORES[:1], "the trained router's score")
+    columns = {
+        "scores": scores,
+        "signal_scores": _needed(rows, SIGNAL_SCORES, "the signal's score"),
+        "edge_quality": _needed(rows, EDGE_QUALITY, "the quality of the edge's answers"),
+        "cloud_quality": _needed(rows, CLOUD_QUALITY, "the quality of the cloud's answers"),
+    }
+    money = {
+        "edge_usd": (EDGE_USD, "the US dollars of an edge answer"),
+        "cloud_usd": (CLOUD_USD, "the US dollars of a cloud answer"),
+        "signal_usd": (SIGNAL_USD, "the US dollars of the signal's samples"),
+    }
+    for name, (names, what) in money.items():
+        price = prices.get(name)
+        columns[name] = _needed(rows, names, what) if price is None else np.full(len(rows), float(price))
+    known = np.isfinite(list(columns.values())).all(axis=0)
+    if not known.any():
+        raise ConfigurationError("no row has both scores, both qualities and the dollars of every call")
+    asked = [
+        row.get("question") for row, kept in zip(rows, np.atleast_1d(known).tolist(), strict=True) if kept
+    ]
+    return CascadeData(
+        columns={name: values[known] for name, values in columns.items()},
+        questions=None if None in asked else [str(question) for question in asked],
+        dropped=int((~known).sum()),
+        settled=settled,
     )
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from confroute.calibration import Calibration
     from confroute.calibration.table import CalibrationData, Row
     from confroute.routers.trained import TrainedRouter
 
 _EXIT_UNMET = 3
+_TARGETS = ("cloud_share", "usd_per_1000", "quality", "risk")
 
 
 @click.command(no_args_is_help=True)
@@ -58,6 +58,24 @@ _EXIT_UNMET = 3
     "--edge-usd", type=click.FloatRange(min=0), help="US dollars of one edge answer, signal included."
 )
 @click.option("--cloud-usd", type=click.FloatRange(min=0), help="US dollars of one cloud answer.")
+@click.option(
+    "--cascade",
+    is_flag=True,
+    help="Fit a cascade instead: the band and threshold of the cheapest policy that keeps --keep.",
+)
+@click.option(
+    "--keep",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="For --cascade: part of the cloud's quality to keep.  [default: 0.95]",
+)
+@click.option(
+    "--signal-usd", type=click.FloatRange(min=0), help="For --cascade: US dollars of one signal, draft aside."
+)
+@click.option(
+    "--drafts",
+    is_flag=True,
+    help="For --cascade: the signal looks at the edge's reply itself, which is the reply where it is sure.",
+)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the result as JSON.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.pass_context
@@ -71,6 +89,10 @@ def calibrate(
     wrong_by: str,
     edge_usd: float | None,
     cloud_usd: float | None,
+    cascade: bool,
+    keep: float | None,
+    signal_usd: float | None,
+    drafts: bool,
     out: Path | None,
     **options: Any,
 ) -> None:
@@ -83,14 +105,32 @@ def calibrate(
     --risk is a promise about new questions; the other targets are met on DATA, with intervals. Where a target
     cannot be met, the command says why, leaves the router as it is and ends with exit code 3.
 
+    --cascade fits the band of a CascadeRouter to money, on half of DATA, and tells its figures on the other
+    half. It needs "score" (or --router), "signal_score", both outcomes, and the dollars of each call:
+    "edge_usd", "cloud_usd" and "signal_usd".
+
     \b
-    Example:
+    Examples:
       confroute calibrate held_out.parquet --router my-router --risk 0.1
+      confroute calibrate held_out.csv --cascade --keep 0.95
     """
     from confroute.calibration import calibrate as run
     from confroute.evaluation import Costs
     from confroute.routers.trained import TrainedRouter
 
+    if not cascade and (keep is not None or signal_usd is not None or drafts):
+        raise click.UsageError("--keep, --signal-usd and --drafts go with --cascade")
+    if cascade:
+        targets = [name for name in _TARGETS if options[name] is not None]
+        if targets:
+            flags = ", ".join("--" + name.replace("_", "-") for name in targets)
+            raise click.UsageError(f"--cascade fits to --keep: leave {flags} out")
+        prices = {"edge_usd": edge_usd, "cloud_usd": cloud_usd, "signal_usd": signal_usd}
+        keep = 0.95 if keep is None else keep
+        _fit_cascade(
+            data, router, encoder, held_out, out, prices, keep=keep, drafts=drafts, seed=options["seed"]
+        )
+        return
     by: Any = wrong_by if options["risk"] is not None else None  # click has checked the choice
     loaded = None if router is None else TrainedRouter.load(router, encoder=_encoder(encoder))
     table = _read(data, held_out, loaded, wrong_by=by, rated=options["quality"] is not None)
@@ -114,7 +154,7 @@ def calibrate(
         scored_by=table.scored_by if router is None else _origin(router),
         **options,
     )
-    _say(found, table.dropped)
+    _say(found.to_markdown(), table.dropped, table.settled)
     if out is not None:
         found.save(out)
     if not found.met:
@@ -126,24 +166,61 @@ def calibrate(
         click.echo(f"threshold written into {router}", err=True)
 
 
+def _fit_cascade(
+    data: Path,
+    router: Path | None,
+    encoder: str | None,
+    held_out: float | None,
+    out: Path | None,
+    prices: dict[str, float | None],
+    *,
+    keep: float,
+    drafts: bool,
+    seed: int,
+) -> None:
+    from confroute.calibration import calibrate_cascade
+    from confroute.calibration.table import cascade_data
+    from confroute.routers.trained import TrainedRouter
+
+    loaded = None if router is None else TrainedRouter.load(router, encoder=_encoder(encoder))
+    rows = _rows(data, held_out, loaded)
+    table = cascade_data(rows, prices=prices, scorer=None if loaded is None else loaded.score)
+    found = calibrate_cascade(
+        **table.columns,
+        keep=keep,
+        drafts=drafts,
+        groups=table.questions,
+        data=data.name,
+        scored_by={} if router is None else _origin(router),
+        seed=seed,
+    )
+    _say(found.to_markdown(), table.dropped, table.settled)
+    if out is not None:
+        found.save(out)
+
+
 def _read(
     data: Path, held_out: float | None, router: TrainedRouter | None, *, wrong_by: Any, rated: bool
 ) -> CalibrationData:
-    from confroute.calibration.table import calibration_data, held_out_rows, read_rows
+    from confroute.calibration.table import calibration_data
     from confroute.uncertainty import default_equivalence
 
-    rows = read_rows(data)
-    if held_out is not None:
-        rows = held_out_rows(rows, held_out)
-    if router is not None:
-        rows = _unseen(rows, router)
     return calibration_data(
-        rows,
+        _rows(data, held_out, router),
         wrong_by=wrong_by,
         rated=rated,
         scorer=None if router is None else router.score,
         equivalence=default_equivalence,
     )
+
+
+def _rows(data: Path, held_out: float | None, router: TrainedRouter | None) -> list[Row]:
+    from confroute.calibration.table import held_out_rows, read_rows
+
+    rows = read_rows(data)
+    if held_out is not None:
+        rows = held_out_rows(rows, held_out)
+    return rows if router is None else _unseen(rows, router)
 
 
 def _unseen(rows: list[Row], router: TrainedRouter) -> list[Row]:
@@ -184,7 +261,11 @@ def _each(usd: Any, n: int) -> Any:
     return [usd] * n if isinstance(usd, float) else usd
 
 
-def _say(found: Calibration, dropped: int) -> None:
-    click.echo(found.to_markdown())
+def _say(page: str, dropped: int, settled: int) -> None:
+    from confroute.evaluation.tables import SETTLED_EARLY
+
+    click.echo(page)
+    if settled:
+        click.echo(f"{settled} rows left out: {SETTLED_EARLY}", err=True)
     if dropped:
         click.echo(f"{dropped} rows left out: their score, or a verdict that is needed, is unknown", err=True)

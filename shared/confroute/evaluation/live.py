@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import copy
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,14 +18,11 @@ from confroute.evaluation.asking import CachedModel, Reply, ReplyCache, in_threa
 from confroute.evaluation.judging import Judgement, judge
 from confroute.evaluation.outcomes import Outcomes
 from confroute.evaluation.ranking import FloatArray
-from confroute.evaluation.tables import read_rows, texts
+from confroute.evaluation.tables import SETTLED_EARLY, read_rows, texts
 from confroute.labelling.correct import RULE, is_right
 from confroute.models import Model
-from confroute.routers._verdict import ScoringRouter
-from confroute.routers.confidence import ConfidenceRouter
-from confroute.routers.entropy import EntropyRouter
-
-_NEVER = 2.0  # above every score
+from confroute.routers._verdict import ScoringRouter, drawing_all
+from confroute.routers.threshold import CloudShare, Threshold, threshold_at
 
 Prices = Mapping[str, tuple[float, float]]
 
@@ -46,14 +43,14 @@ class Live:
         outcomes: Both models' answers, judged, with money and seconds where known.
         scores: The router's scores, shape [n].
         drafts: Whether the router's draft is the edge's reply, so that it is paid for on every question.
-        threshold: The router's own threshold; where its scores are of several scales, that of the commonest.
+        threshold: The router's own threshold; None where no number stands without its traffic.
         judgement: The judge's, where one judged.
     """
 
     outcomes: Outcomes
     scores: FloatArray
     drafts: bool
-    threshold: float
+    threshold: float | None
     judgement: Judgement | None
 
 
@@ -149,10 +146,7 @@ def evaluate_live(
             f"{missing} of {len(questions)} questions have no 'answers': give them, or a judge model that "
             "grades answers"
         )
-    asking = copy.copy(router)
-    asking.threshold = _NEVER  # a score is wanted from it, and the draft if it makes one
-    if isinstance(asking, ConfidenceRouter | EntropyRouter):
-        asking.adaptive = False  # a score that stopped early would be a bound
+    asking = drawing_all(router)
     with ReplyCache(cache) as kept:
         weak, strong = (CachedModel(model, kept, prices=prices) for model in (edge, cloud))
 
@@ -184,7 +178,7 @@ def evaluate_live(
             prices=prices,
             max_concurrency=max_concurrency,
         )
-    return _live(questions, ran, answers, judgement, router, name, (weak.name, strong.name))
+    return _live(questions, ran, answers, judgement, router.threshold, name, (weak.name, strong.name))
 
 
 def _live(
@@ -192,7 +186,7 @@ def _live(
     ran: Sequence[_Ran],
     answers: Mapping[str, Sequence[str]],
     judgement: Judgement | None,
-    router: ScoringRouter,
+    threshold: Threshold,
     name: str,
     models: tuple[str, str],
 ) -> Live:
@@ -214,14 +208,11 @@ def _live(
         raise ModelError(f"none of the judge's {len(questions)} pairs of grades could be read: use another")
     if len(known) < len(questions):
         notes.append(f"{len(questions) - len(known)} questions without a readable grade are left out.")
+    known, scale = _comparable(ran, known, notes)
     rows = [ran[i] for i in known]
     scores = [one.decided.decision.score for one in rows]
     if any(score is None for score in scores):
         raise ConfigurationError("the router gave decisions without a score: expected one that scores")
-    scales = Counter(one.decided.decision.router.name for one in rows if one.decided.decision.router)
-    if len(scales) > 1:
-        found = ", ".join(f"{scale} ({n})" for scale, n in scales.most_common())
-        notes.append(f"The scores are of several scales, which one threshold does not fit: {found}.")
     outcomes = Outcomes(
         name=name,
         questions=tuple(questions[i].text for i in known),
@@ -239,10 +230,33 @@ def _live(
         notes=tuple(notes),
     )
     drafts = any(one.decided.draft is not None for one in rows)
-    threshold = router.threshold
-    if isinstance(router, ConfidenceRouter):
-        threshold = router.threshold_of(scales.most_common(1)[0][0])
-    return Live(outcomes, np.array(scores, dtype=np.float64), drafts, threshold, judgement)
+    standing = None if isinstance(threshold, CloudShare) else threshold_at(threshold, scale, math.nan)
+    return Live(
+        outcomes,
+        np.array(scores, dtype=np.float64),
+        drafts,
+        None if standing is None or math.isnan(standing) else standing,
+        judgement,
+    )
+
+
+def _comparable(ran: Sequence[_Ran], known: Sequence[int], notes: list[str]) -> tuple[list[int], str]:
+    """Return the rows whose scores make one curve, and their scale; a score that is a bound makes none."""
+    whole = [i for i in known if not ran[i].decided.decision.settled_early]
+    if len(whole) < len(known):
+        notes.append(f"{len(known) - len(whole)} questions are left out: {SETTLED_EARLY}.")
+    routers = {i: ran[i].decided.decision.router for i in whole}
+    scales = Counter("" if router is None else router.name for router in routers.values())
+    if not scales:
+        raise ConfigurationError("no score is left to evaluate: expected a router that draws all its samples")
+    ((scale, count),) = scales.most_common(1)
+    if len(scales) > 1:
+        told = ", ".join(f"{n} of {name}" for name, n in scales.most_common())
+        notes.append(
+            f"Scores of different scales make no one curve ({told}): {len(whole) - count} questions are left "
+            f"out, and the figures are those of {scale}."
+        )
+    return [i for i, router in routers.items() if ("" if router is None else router.name) == scale], scale
 
 
 def _all_known(values: Sequence[float | None]) -> FloatArray | None:

@@ -12,7 +12,7 @@ import numpy as np
 from confroute.errors import ConfigurationError
 from confroute.evaluation.curves import Costs
 from confroute.evaluation.ranking import FloatArray, column
-from confroute.evaluation.tables import numbers, read_rows, texts
+from confroute.evaluation.tables import SETTLED_EARLY, comparable, numbers, read_rows, texts
 
 OPTIONAL = (
     "edge_cost",
@@ -115,7 +115,8 @@ def read_outcomes(path: str | Path) -> Outcomes:
 
     Columns: ``question``, ``edge_quality``, ``cloud_quality``; where known ``edge_cost``, ``cloud_cost`` and
     ``decision_cost`` (US dollars), ``edge_seconds``, ``cloud_seconds``, ``decision_seconds``,
-    ``edge_logprob``, ``topic``; ``score`` of the router at hand and ``score_NAME`` of others.
+    ``edge_logprob``, ``topic``; ``score`` of the router at hand and ``score_NAME`` of others;
+    ``settled_early`` (rows whose score is a bound, which are left out) and ``router`` (the score's scale).
 
     Args:
         path: ``.csv``, ``.jsonl`` or ``.parquet``.
@@ -125,7 +126,7 @@ def read_outcomes(path: str | Path) -> Outcomes:
         MissingExtraError: If it is Parquet and pyarrow is not installed.
     """
     path = Path(path)
-    rows = read_rows(path)
+    rows, settled = comparable(read_rows(path), path.name)
     have = set(rows[0])
     missing = {"question", "edge_quality", "cloud_quality"} - have
     if missing:
@@ -146,5 +147,6 @@ def read_outcomes(path: str | Path) -> Outcomes:
         cloud_quality=numbers(rows, "cloud_quality", path.name),
         topics=texts(rows, "topic", path.name) if "topic" in have else None,
         scores=scores,
+        notes=(f"{settled} rows are left out: {SETTLED_EARLY}.",) if settled else (),
         **known,
     )

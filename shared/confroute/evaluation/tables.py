@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from confroute.errors import ConfigurationError, require
 from confroute.evaluation.ranking import FloatArray
 
+SETTLED_EARLY = "drawing stopped once the verdict was settled, so that their score is a bound"
+"""Why a row makes no curve."""
+
 _TRUTH = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 
 Row = Mapping[str, Any]
+RowT = TypeVar("RowT", bound=Mapping[str, Any])
 
 
 def read_rows(path: str | Path) -> list[dict[str, Any]]:
@@ -65,6 +70,47 @@ def texts(rows: Sequence[Row], name: str, source: str) -> tuple[str, ...]:
                 f"{source}, row {i}: the column {name!r} holds {row.get(name)!r}, expected a text"
             )
     return tuple(row[name] for row in rows)
+
+
+def comparable(rows: Sequence[RowT], source: str) -> tuple[list[RowT], int]:
+    """Leave out rows whose score is a bound, and make sure that the others' scores share a scale.
+
+    Args:
+        rows: A table, with ``settled_early`` (true where drawing stopped once the verdict was settled) and
+            ``router`` (the scale: a name, or a decision's ``{"name": ...}``) where known.
+        source: Name of the table, for errors.
+
+    Returns:
+        The rows that are left, and how many are not.
+
+    Raises:
+        ConfigurationError: If none is left, or they hold scores of several scales.
+    """
+    kept = [row for row in rows if not _is_true(row.get("settled_early"))]
+    if rows and not kept:
+        raise ConfigurationError(
+            f"{source}: every score is a bound, since drawing stopped once the verdict was settled "
+            "('settled_early'): expected scores of all samples, as 'confroute evaluate' draws them"
+        )
+    scales = Counter(name for row in kept if (name := _scale(row.get("router"))))
+    if len(scales) > 1:
+        told = ", ".join(f"{count} rows of {name!r}" for name, count in scales.most_common())
+        raise ConfigurationError(
+            f"{source} holds scores of different scales, {told}: expected those of one; a threshold belongs "
+            "to one scale, so make a table of each"
+        )
+    return kept, len(rows) - len(kept)
+
+
+def _is_true(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.strip().casefold() in ("true", "yes", "1")
+    return bool(value)
+
+
+def _scale(router: Any) -> str:
+    name = router.get("name") if isinstance(router, Mapping) else router
+    return name if isinstance(name, str) else ""
 
 
 def _number(value: Any, where: str, name: str) -> float:

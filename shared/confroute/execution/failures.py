@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from enum import Enum
 
 from confroute.decision import Usage
 from confroute.errors import ConfRouteError
+from confroute.wishes import is_too_long, status_of
 
 
 class EmptyAnswerError(ConfRouteError, RuntimeError):
@@ -36,11 +36,6 @@ class Failure(Enum):
     OTHER = "other"
 
 
-_TOO_LONG = re.compile(
-    r"context[ _]?(?:length|window|size)|maximum context|prompt is too long|too many tokens|"
-    r"exceeds? .{0,40}tokens",
-    re.IGNORECASE,
-)
 _BAD_REQUESTS = frozenset({400, 404, 409, 413, 415, 422})
 
 
@@ -48,15 +43,13 @@ def failure_of(error: BaseException) -> Failure:
     """Return what kind of failure an exception is.
 
     Args:
-        error: Any client's exception. Its HTTP status is read from ``status_code``, also of its ``response``;
-            failing that, the names of its classes tell time-outs and refused connections.
+        error: Any client's exception. Its HTTP status counts where it has one; failing that, the names of its
+            classes tell time-outs and refused connections.
     """
-    status = getattr(error, "status_code", None)
-    if status is None:
-        status = getattr(getattr(error, "response", None), "status_code", None)
-    if isinstance(status, int):
+    status = status_of(error)
+    if status is not None:
         if status in _BAD_REQUESTS:
-            return Failure.TOO_LONG if status == 413 or _TOO_LONG.search(str(error)) else Failure.BAD_REQUEST
+            return Failure.TOO_LONG if is_too_long(error) else Failure.BAD_REQUEST
         if status in (408, 504):
             return Failure.TIMEOUT
         return Failure.SERVER if status >= 500 else Failure.OTHER
@@ -66,11 +59,6 @@ def failure_of(error: BaseException) -> Failure:
     if any("ConnectionError" in name or name == "ConnectError" for name in names):
         return Failure.REFUSED
     return Failure.OTHER
-
-
-def refuses_several(error: BaseException) -> bool:
-    """Whether a provider may have refused a request for several answers; one by one will tell."""
-    return failure_of(error) is Failure.BAD_REQUEST
 
 
 def charge(error: BaseException, usage: Usage | None) -> None:

@@ -17,7 +17,7 @@ from confroute.execution.failures import (
     is_control_flow,
 )
 from confroute.execution.limits import prompt_size
-from confroute.execution.sampling import drawn_in_vain
+from confroute.sampling import drawn_in_vain
 
 
 class SampleGuard:

@@ -6,19 +6,11 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
-_LENGTH_ARGUMENTS = (
-    "max_tokens",
-    "max_completion_tokens",
-    "max_output_tokens",
-    "num_predict",
-    "max_new_tokens",
-)
-
 LENGTH_FIELDS = ("max_tokens", "num_predict", "max_output_tokens", "max_new_tokens")
 """Names under which models keep the length of their longest reply."""
 
-SAMPLING_ARGUMENTS = frozenset({"temperature", "n", "seed", "stream", "logprobs", "top_logprobs"})
-"""Arguments of a user's call that would undo sampling: greedy samples are all the same."""
+SAMPLING_ARGUMENTS = frozenset({"n", "seed", "stream", "logprobs", "top_logprobs"})
+"""Arguments of a user's call that a sampler always sets itself, or leaves out."""
 
 _LENGTH_ARGUMENTS = (*LENGTH_FIELDS, "max_completion_tokens")
 _CHARS_PER_TOKEN = 4  # of English text
@@ -74,9 +66,18 @@ def longest_asked(*arguments: Mapping[str, Any]) -> int | None:
     return max((length for length in asked if isinstance(length, int)), default=None)
 
 
-def without_sampling(arguments: Mapping[str, Any], *, max_tokens: int | None) -> dict[str, Any]:
-    """Return the arguments of a user's call but for those that a sampler sets itself."""
-    ours = SAMPLING_ARGUMENTS.union(LENGTH_FIELDS if max_tokens is not None else ())
+def without_sampling(
+    arguments: Mapping[str, Any], *, temperature: float | None, max_tokens: int | None
+) -> dict[str, Any]:
+    """Return the arguments of a user's call but for those that a sampler sets itself.
+
+    Args:
+        arguments: The arguments.
+        temperature: The sampler's temperature; the user's stays where this is None.
+        max_tokens: The sampler's longest reply, likewise.
+    """
+    ours = SAMPLING_ARGUMENTS.union(_LENGTH_ARGUMENTS if max_tokens is not None else ())
+    ours |= {"temperature"} if temperature is not None else set()
     return {name: value for name, value in arguments.items() if name not in ours}
 
 

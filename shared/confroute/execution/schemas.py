@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-
-def tool_name(tool: Any) -> str:
-    """Return the name of a tool in any of the layouts that frameworks and providers take."""
-    if isinstance(tool, Mapping):
-        return str(tool.get("name") or tool.get("function", {}).get("name") or tool.get("type", ""))
-    return str(getattr(tool, "name", None) or getattr(tool, "__name__", tool))
+UNKNOWN_TOOL = ""
+"""Stands for a tool whose name cannot be read."""
 
 
-def tool_schema(tool: Any) -> Mapping[str, Any] | None:
-    """Return the JSON schema of a tool's arguments; None where the tool does not tell it."""
-    if not isinstance(tool, Mapping):
-        return None
-    told: Mapping[str, Any] = tool["function"] if isinstance(tool.get("function"), Mapping) else tool
-    found = next((told[key] for key in ("parameters", "input_schema", "inputSchema") if key in told), None)
-    return found if isinstance(found, Mapping) else None
+def told_tools(tools: Iterable[Any]) -> dict[str, Mapping[str, Any] | None]:
+    """Return what bound tools are called, and the JSON schema of their arguments where they tell it.
+
+    Args:
+        tools: Tools in any of the layouts that frameworks and providers take: OpenAI's, Anthropic's,
+            Gemini's ``function_declarations``, Bedrock's ``toolSpec``, or objects with a name.
+
+    Returns:
+        Schemas by name; `UNKNOWN_TOOL` stands for all that cannot be read.
+    """
+    found: dict[str, Mapping[str, Any] | None] = {}
+    for tool in tools:
+        declared = _of(tool, "function_declarations") or _of(tool, "functionDeclarations")
+        for told in declared or [tool]:
+            inner = next((i for key in ("function", "toolSpec") if (i := _of(told, key))), told)
+            name = _of(inner, "name") or _of(inner, "__name__") or _of(inner, "type") or UNKNOWN_TOOL
+            found[str(name)] = _schema(inner)
+    return found
+
+
+def _schema(tool: Any) -> Mapping[str, Any] | None:
+    schema = next((s for key in ("parameters", "input_schema", "inputSchema") if (s := _of(tool, key))), None)
+    schema = schema["json"] if isinstance(schema, Mapping) and "json" in schema else schema
+    return schema if isinstance(schema, Mapping) and isinstance(schema.get("type"), str) else None
+
+
+def _of(told: Any, key: str) -> Any:
+    return told.get(key) if isinstance(told, Mapping) else getattr(told, key, None)
 
 
 def answer_schema(arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:

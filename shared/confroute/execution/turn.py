@@ -126,7 +126,10 @@ class Deciding:
         if step.threshold is None or not hasattr(self.router, "threshold"):
             return self.router
         router = copy.copy(self.router)
-        router.threshold = step.threshold
+        try:
+            router.threshold = step.threshold
+        except AttributeError:  # a router whose threshold is its own affair
+            return self.router
         return router
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from confroute.decision import Message, RouteRequest, Sample, Usage
 from confroute.errors import ConfigurationError, ModelError, require
+from confroute.replies import answer_logprob
 
 DEFAULT_MAX_TOKENS = 256
 DEFAULT_CONTEXT = 2048
@@ -137,7 +138,7 @@ class GGUFModel:
         n: int,
         *,
         append: Sequence[Message] = (),
-        temperature: float = 1.0,
+        temperature: float | None = 1.0,
         max_tokens: int | None = None,
         logprobs: bool = False,
         top_p: float | None = None,
@@ -145,6 +146,8 @@ class GGUFModel:
         seed: int | None = None,
     ) -> list[Sample]:
         """Draw `n` answers one after another; draw i is seeded with ``seed + i``.
+
+        A file has no temperature of its own, so that None is greedy.
 
         Raises:
             ConfigurationError: If the prompt does not fit into the context.
@@ -162,12 +165,14 @@ class GGUFModel:
             for i in range(n):
                 rng = np.random.default_rng(None if seed is None else seed + i)
                 self._rewind(n_prompt)
-                tokens, logprob = self._generate(first, rng, longest, temperature, top_p, top_k)
+                tokens, logprobs_told = self._generate(first, rng, longest, temperature or 0.0, top_p, top_k)
+                text = self._text(tokens).strip()
+                logprob, n_tokens = answer_logprob(self._told(tokens, logprobs_told), text)
                 samples.append(
                     Sample(
-                        text=self._text(tokens).strip(),
+                        text=text,
                         logprob=logprob,
-                        n_tokens=len(tokens),
+                        n_tokens=n_tokens,
                         usage=Usage(input_tokens=n_prompt, output_tokens=len(tokens)),
                         model=self.name,
                     )
@@ -180,7 +185,7 @@ class GGUFModel:
         n: int,
         *,
         append: Sequence[Message] = (),
-        temperature: float = 1.0,
+        temperature: float | None = 1.0,
         max_tokens: int | None = None,
         logprobs: bool = False,
         top_p: float | None = None,
@@ -252,19 +257,24 @@ class GGUFModel:
         temperature: float,
         top_p: float | None,
         top_k: int | None,
-    ) -> tuple[list[int], float]:
+    ) -> tuple[list[int], list[float]]:
         tokens: list[int] = []
-        total = 0.0
+        logprobs: list[float] = []
         while True:
             token = pick(logits, rng, temperature=temperature, top_p=top_p, top_k=top_k)
             peak = logits.max()
             log_sum = float(np.log(np.exp(logits - peak).sum(dtype=np.float64)))
-            total += float(logits[token] - peak) - log_sum
+            logprobs.append(float(logits[token] - peak) - log_sum)
             tokens.append(token)
             if len(tokens) == max_tokens or self._ends(tokens):
-                return tokens, total
+                return tokens, logprobs
             self._llm.eval([token])
             logits = self._logits()
+
+    def _told(self, tokens: list[int], logprobs: list[float]) -> list[dict[str, Any]]:
+        """Describe tokens as providers do."""
+        spelled = [list(self._llm.detokenize([token])) for token in tokens]
+        return [{"bytes": b, "logprob": p} for b, p in zip(spelled, logprobs, strict=True)]
 
     def _ends(self, tokens: list[int]) -> bool:
         if self._llama_cpp.llama_vocab_is_eog(self._llm._model.vocab, tokens[-1]):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 from confroute.decision import (
     Decided,
@@ -22,6 +23,7 @@ from confroute.decision import (
     total_usage,
 )
 from confroute.errors import ConfigurationError, SamplingError
+from confroute.routers.threshold import NOTHING_TO_CLOUD, Threshold
 from confroute.uncertainty.llm import judges_bill
 
 Step = TypeVar("Step")
@@ -29,9 +31,9 @@ Answer = TypeVar("Answer")
 
 
 class ScoringRouter(Protocol):
-    """A router whose verdict is ``score >= threshold``."""
+    """A router whose verdict is ``score >= threshold``; of a mapping or a dial, the number that stands."""
 
-    threshold: float
+    threshold: Threshold
 
     def decide(self, request: RouteRequest, sampler: Sampler | None = None) -> Decided:
         """Decide who answers."""
@@ -39,6 +41,15 @@ class ScoringRouter(Protocol):
 
     async def adecide(self, request: RouteRequest, sampler: Sampler | None = None) -> Decided:
         """Decide who answers."""
+        ...
+
+
+@runtime_checkable
+class DrawsAll(Protocol):
+    """A router that may stop before its score is known, and can be told not to."""
+
+    def drawing_all(self) -> ScoringRouter:
+        """Return a copy whose scores are no bounds."""
         ...
 
 
@@ -83,11 +94,17 @@ class SamplingRouter(ABC):
         threshold: The cloud answers where ``score >= threshold``.
     """
 
-    threshold: float
+    threshold: Threshold
 
     @abstractmethod
     def draws(self, request: RouteRequest) -> Draws:
         """Walk one decision without input or output."""
+
+    def drawing_all(self) -> Self:
+        """Return a copy that draws all samples and keeps every question: its scores are no bounds."""
+        twin = copy.copy(self)
+        twin.threshold = NOTHING_TO_CLOUD
+        return twin
 
     def decide(self, request: RouteRequest, sampler: Sampler | None = None) -> Decided:
         """Ask the edge and decide.
@@ -157,6 +174,15 @@ async def adrive(
         answer = await act(step)
 
 
+def drawing_all(router: ScoringRouter) -> ScoringRouter:
+    """Return a copy of a router whose scores are no bounds: it draws all samples and keeps every draft."""
+    if isinstance(router, DrawsAll):
+        return router.drawing_all()
+    twin = copy.copy(router)
+    twin.threshold = NOTHING_TO_CLOUD
+    return twin
+
+
 def need_sampler(router: object, sampler: Sampler | None) -> Sampler:
     """Return the sampler.
 
@@ -171,20 +197,6 @@ def need_sampler(router: object, sampler: Sampler | None) -> Sampler:
     return sampler
 
 
-def check_threshold(threshold: float) -> float:
-    """Return the threshold.
-
-    Raises:
-        ConfigurationError: If it is below 0 or not a number.
-    """
-    if not threshold >= 0:
-        raise ConfigurationError(
-            f"threshold is {threshold}: expected a number of at least 0; scores lie in [0, 1], "
-            "so 0 sends everything to the cloud and anything above 1 nothing"
-        )
-    return threshold
-
-
 def verdict(
     request: RouteRequest,
     *,
@@ -196,13 +208,14 @@ def verdict(
     samples: Sequence[Sample],
     draft: int | None = None,
     evidence: Evidence | None = None,
+    settled_early: bool = False,
 ) -> Decided:
     """Build the decision of a router that drew samples.
 
     Args:
         request: The question.
         score: "The cloud is needed"; clipped to [0, 1].
-        threshold: The cloud answers where ``score >= threshold``.
+        threshold: The number that rules: the cloud answers where ``score >= threshold``.
         method: The kind of router.
         told: What was seen and what the score is, as the start of the reason.
         router: Name and version of the router.
@@ -210,6 +223,7 @@ def verdict(
         draft: Number of the sample that becomes the reply if the edge answers; None if none can. An empty
             one is no reply.
         evidence: What the router saw.
+        settled_early: Whether the score is a bound, since drawing stopped once the verdict was settled.
 
     Returns:
         The decision; its usage covers every sample but the draft that is handed out.
@@ -228,6 +242,7 @@ def verdict(
         n_samples=len(samples),
         usage=total_usage([sample.usage for i, sample in enumerate(samples) if i != handed_out]),
         router=router,
+        settled_early=settled_early,
     )
     return Decided(decision, None if handed_out is None else samples[handed_out], evidence)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args
 
 from confroute.answers import conclusion_of, without_thought
 from confroute.decision import Decided, Message, RouteRequest, RouterInfo, Sample
@@ -116,9 +116,15 @@ class _Seen:
         missing = self.n - len(self.agreement) - agreeing - differing
         return self.doubt * (1 - (agreed + missing) / self.n), self.doubt * (1 - agreed / self.n)
 
-    def missing(self, threshold: float) -> int:
-        """Return how many answers to draw next: the fewest that could settle the verdict; 0 if it is."""
+    def missing(self, threshold: float | None) -> int:
+        """Return how many answers to draw next: the fewest that could settle the verdict; 0 if it is.
+
+        Args:
+            threshold: The cloud answers from here on; None where all are to be drawn.
+        """
         remaining = self.n - len(self.agreement)
+        if threshold is None:
+            return remaining
         for step in range(remaining + 1):
             outcomes = (self.bounds(agreeing=step), self.bounds(differing=step))
             if any(_is_settled(*bounds, threshold) for bounds in outcomes):
@@ -157,8 +163,6 @@ class ConfidenceRouter(SamplingRouter):
             asks for the bare answer in a few tokens first: cheap where replies are long, and the reply is
             another call, which is free to stream.
         max_tokens: Longest look; by default 32 for brief ones and the model's own limit for full ones.
-        adaptive: Stop drawing once the verdict is settled. Without it all `n_samples` are drawn, so that no
-            score is a bound, which curves and calibration need.
 
     Raises:
         ConfigurationError: If an argument is out of its range.
@@ -172,7 +176,6 @@ class ConfidenceRouter(SamplingRouter):
         equivalence: Equivalence | None = None,
         probe: Probe = "full",
         max_tokens: int | None = None,
-        adaptive: bool = True,
     ) -> None:
         if n_samples < 0:
             raise ConfigurationError(
@@ -181,21 +184,27 @@ class ConfidenceRouter(SamplingRouter):
         if probe not in get_args(Probe):
             raise ConfigurationError(f"probe is {probe!r}: expected 'full' or 'brief'")
         self.n_samples = n_samples
-        self.threshold = check_threshold({} if threshold is None else threshold)
+        self.threshold: Threshold = check_threshold({} if threshold is None else threshold)
         self.equivalence = equivalence if equivalence is not None else default_equivalence()
         self.probe = probe
-        self.adaptive = adaptive
         self.max_tokens = BRIEF_MAX_TOKENS if max_tokens is None and probe == "brief" else max_tokens
+        self._stops_early = True
+
+    def drawing_all(self) -> Self:
+        """Return a copy that draws all samples and keeps every question: its scores are no bounds."""
+        twin = super().drawing_all()
+        twin._stops_early = False
+        return twin
 
     def draws(self, request: RouteRequest) -> Draws:
         """Look at one answer, and draw others as far as they can change the verdict."""
         (answer,) = yield self._draw(1, temperature=None if self.probe == "full" else 0.0, logprobs=True)
         seen = self._seen(answer, request)
-        threshold = self.threshold_of(self._scale(seen))
+        threshold = self._threshold(seen)
         problem = problem_of(answer, request)
         if problem is not None:
             return self._verdict(request, seen, threshold, problem=problem)
-        while missing := seen.missing(threshold) if self.adaptive else seen.n - len(seen.others):
+        while missing := seen.missing(threshold if self._stops_early else None):
             others = yield self._draw(missing, temperature=1.0)
             seen.others += others
             seen.agreement += agreement(
@@ -235,14 +244,9 @@ class ConfidenceRouter(SamplingRouter):
     def _scale(self, seen: _Seen) -> str:
         return f"{seen.kind}-{self.probe}-{seen.n}"
 
-    def threshold_of(self, scale: str) -> float:
-        """Return the threshold that rules a scale now.
-
-        Args:
-            scale: Its name, as in ``RouteDecision.router``.
-        """
-        kind, _, n = scale.split("-")
-        return threshold_at(self.threshold, scale, DEFAULT_THRESHOLDS[kind if n != "0" else f"{kind}-0"])
+    def _threshold(self, seen: _Seen) -> float:
+        default = DEFAULT_THRESHOLDS[seen.kind if seen.n else f"{seen.kind}-0"]
+        return threshold_at(self.threshold, self._scale(seen), default)
 
     def _verdict(
         self, request: RouteRequest, seen: _Seen, threshold: float, *, problem: str | None = None
@@ -251,7 +255,7 @@ class ConfidenceRouter(SamplingRouter):
         needed, settled_early = low >= threshold, low < high
         note_score(self.threshold, self._scale(seen), low, high)
         bound = f" at {'least' if needed else 'most'}" if settled_early else ""
-        decided = verdict(
+        return verdict(
             request,
             score=low if needed else high,
             threshold=threshold,
@@ -268,9 +272,8 @@ class ConfidenceRouter(SamplingRouter):
                 n_samples=seen.n,
                 problem=problem,
             ),
+            settled_early=settled_early,
         )
-        told = {"settled_early": settled_early}
-        return replace(decided, decision=decided.decision.model_copy(update=told))
 
 
 def _is_settled(low: float, high: float, threshold: float) -> bool:

@@ -6,14 +6,21 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from confroute.decision import Decided, Message, Route, RouteRequest, RouterInfo, Sample
+from confroute.decision import Decided, Message, Route, RouteRequest, RouterInfo, Sample, clip_score
 from confroute.errors import ConfigurationError
-from confroute.routers._stopping import SureStopping
-from confroute.routers._verdict import Draw, Draws, SamplingRouter, check_threshold, verdict
+from confroute.routers._stopping import SureStopping, reachable
+from confroute.routers._verdict import Draw, Draws, SamplingRouter, verdict
+from confroute.routers.threshold import (
+    DEFAULT_THRESHOLD,
+    Threshold,
+    check_threshold,
+    note_score,
+    threshold_at,
+)
 from confroute.uncertainty import (
     CachedEquivalence,
     Equivalence,
@@ -75,19 +82,18 @@ class EntropyRouter(SamplingRouter):
     The score is Ĥ, the semantic entropy of `n_samples` edge answers divided by log N (Farquhar et al. 2024).
     Where the largest cluster declines to answer ("I don't know"), is empty or cannot be used (see
     `confroute.uncertainty.structure.problem_of`), the score is 1: an edge that is sure that it does not know
-    needs the cloud. It needs no training and fits any pair of models. Its
-    threshold belongs to `n_samples`, `equivalence` and `estimator`: change one and calibrate again.
+    needs the cloud. It needs no training and fits any pair of models. Its threshold belongs to `n_samples`,
+    `equivalence` and `estimator`: change one and calibrate again.
 
     With `adaptive`, answers are drawn in small steps, each as small as could settle the verdict, and drawing
     stops where the answers still missing cannot move the score across the threshold. The verdict is that of
     all `n_samples`; fewer are paid for, in more round trips. The score of a decision that stopped early is
-    the entropy so far divided by log N, moved onto the verdict's side of the threshold where it is not there
-    yet: it tells the verdict, and is not to be calibrated on.
+    the bound that settled it, as ``settled_early`` tells: it is not to be calibrated on.
 
     Args:
         n_samples: Answers to draw; at least 2, since one answer always agrees with itself.
         threshold: The cloud answers where ``score >= threshold``. With five samples 0.5 means three
-            meanings or more.
+            meanings or more. A number, a mapping from scale to number, or a `CloudShare`.
         equivalence: What "the same meaning" is; `confroute.uncertainty.default_equivalence` by default.
         probe: ``"full"`` draws whole replies, and one of the largest cluster becomes the reply where the
             edge answers, without a further call. ``"brief"`` asks for the bare answer in a few tokens: cheap,
@@ -105,7 +111,7 @@ class EntropyRouter(SamplingRouter):
         self,
         *,
         n_samples: int = 5,
-        threshold: float = 0.5,
+        threshold: Threshold = DEFAULT_THRESHOLD,
         equivalence: Equivalence | None = None,
         probe: Probe = "full",
         temperature: float = 1.0,
@@ -134,7 +140,7 @@ class EntropyRouter(SamplingRouter):
                 "'discrete'"
             )
         self.n_samples = n_samples
-        self.threshold = check_threshold(threshold)
+        self.threshold: Threshold = check_threshold(threshold)
         self.equivalence = equivalence if equivalence is not None else default_equivalence()
         self.probe = probe
         self.temperature = temperature
@@ -144,21 +150,33 @@ class EntropyRouter(SamplingRouter):
 
     def draws(self, request: RouteRequest) -> Draws:
         """Draw answers, all at once or step by step, and judge by their entropy."""
+        standing = threshold_at(self.threshold, self._scale, DEFAULT_THRESHOLD)
         if not self.adaptive:
             samples = yield self._draw(self.n_samples)
-            return self._verdict(request, samples, self._entropy(request, samples, self.equivalence))
-        rule = SureStopping(self.n_samples, self.threshold)
+            found = self._entropy(request, samples, self.equivalence)
+            return self._verdict(request, samples, found, standing)
+        rule = SureStopping(self.n_samples, standing)
         samples, missing = [], rule.missing([])
         with CachedEquivalence(self.equivalence, ":memory:") as kept:  # a pair is judged once, not every step
             while isinstance(missing, int):
                 samples = samples + (yield self._draw(missing))
                 found = self._entropy(request, samples, kept)
                 if len(samples) >= self.n_samples:
-                    return self._verdict(request, samples, found)
+                    return self._verdict(request, samples, found, standing)
                 missing = rule.missing(*_sizes_and_masses(samples, found))
                 if missing == "edge" and self._may_be_unusable(samples, found, request):
                     missing = self.n_samples - len(samples)
-        return self._verdict(request, samples, found, stopped=missing)
+        return self._verdict(request, samples, found, standing, stopped=missing)
+
+    def drawing_all(self) -> Self:
+        """Return a copy that draws all samples and keeps every question: its scores are no bounds."""
+        twin = super().drawing_all()
+        twin.adaptive = False
+        return twin
+
+    @property
+    def _scale(self) -> str:
+        return f"entropy-{self.probe}"
 
     def _draw(self, n: int) -> Draw:
         return Draw(
@@ -189,15 +207,15 @@ class EntropyRouter(SamplingRouter):
         request: RouteRequest,
         samples: Sequence[Sample],
         found: SemanticEntropy,
+        standing: float,
         stopped: Route | None = None,
     ) -> Decided:
-        score, problem = found.normalized, _problem(samples, found, request)
-        if problem is not None:
-            score = 1.0
-        elif stopped is not None:
-            so_far = found.entropy / math.log(self.n_samples)
-            below = math.nextafter(self.threshold, -math.inf)
-            score = max(so_far, self.threshold) if stopped == "cloud" else min(so_far, below)
+        problem = _problem(samples, found, request)
+        low = high = score = 1.0 if problem is not None else clip_score(found.normalized)
+        if problem is None and stopped is not None:
+            low, high = self._bounds(samples, found)
+            score, high = (low, 1.0) if stopped == "cloud" else (high, high)  # refusals may yet make it 1
+        note_score(self.threshold, self._scale, low, high)
         evidence = EntropyEvidence(
             samples=tuple(samples),
             clusters=found.clusters,
@@ -208,35 +226,44 @@ class EntropyRouter(SamplingRouter):
         return verdict(
             request,
             score=score,
-            threshold=self.threshold,
+            threshold=standing,
             method="entropy",
-            told=(
-                self._told(len(samples), found, early=stopped is not None)
-                if problem is None
-                else f"{problem}: uncertainty"
-            ),
-            router=RouterInfo(name=f"entropy-{self.probe}", version=_VERSION),
+            told=(self._told(len(samples), found, stopped) if problem is None else f"{problem}: uncertainty"),
+            router=RouterInfo(name=self._scale, version=_VERSION),
             samples=samples,
             draft=None if self.probe == "brief" else _pick_draft(samples, found),
             evidence=evidence,
+            settled_early=stopped is not None and problem is None,
         )
 
-    def _told(self, n_drawn: int, found: SemanticEntropy, *, early: bool) -> str:
+    def _bounds(self, samples: Sequence[Sample], found: SemanticEntropy) -> tuple[float, float]:
+        """Return the least and the greatest score that the samples still missing can lead to."""
+        sizes, masses = _sizes_and_masses(samples, found)
+        missing = self.n_samples - len(samples)
+        ends = reachable(sizes if masses is None else masses, missing, weighted=masses is not None)
+        least, greatest = (clip_score(end / math.log(self.n_samples)) for end in ends)
+        return least, greatest
+
+    def _told(self, n_drawn: int, found: SemanticEntropy, stopped: Route | None) -> str:
         meanings = "one meaning" if found.n_clusters == 1 else f"{found.n_clusters} meanings"
-        if not early:
+        if stopped is None:
             return f"{n_drawn} edge answers with {meanings}: uncertainty"
         return (
             f"{n_drawn} edge answers with {meanings}, and {self.n_samples - n_drawn} more would not change "
-            "the verdict: uncertainty"
+            f"the verdict: uncertainty of at {'least' if stopped == 'cloud' else 'most'}"
         )
 
 
 def _problem(samples: Sequence[Sample], found: SemanticEntropy, request: RouteRequest) -> str | None:
     """Return why what most samples say cannot be used, in words; None where it can."""
     first = samples[found.clusters.index(found.largest)]
-    if not declines(samples, found):
+    if not declines(samples, found, request.query):
         problem = problem_of(first, request)
-        return None if problem is None or is_refusal(first.text) else f"the edge's answer {problem}"
+        return (
+            None
+            if problem is None or is_refusal(first.text, request.query)
+            else f"the edge's answer {problem}"
+        )
     what = "say nothing" if first.is_empty else "decline to answer"
     return f"{found.clusters.count(found.largest)} of {len(samples)} edge answers {what}"
 

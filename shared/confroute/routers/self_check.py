@@ -7,9 +7,16 @@ import re
 from collections.abc import Sequence
 
 from confroute.answers import without_thought
-from confroute.decision import Decided, Message, RouteRequest, RouterInfo, Sample
+from confroute.decision import Decided, Message, RouteRequest, RouterInfo, Sample, clip_score
 from confroute.errors import ConfigurationError, SamplingError
-from confroute.routers._verdict import Draw, Draws, SamplingRouter, check_threshold, verdict
+from confroute.routers._verdict import Draw, Draws, SamplingRouter, verdict
+from confroute.routers.threshold import (
+    DEFAULT_THRESHOLD,
+    Threshold,
+    check_threshold,
+    note_score,
+    threshold_at,
+)
 from confroute.uncertainty.structure import problem_of
 
 CHECK_QUESTION = "Is this answer correct? Reply with yes or no, one word."
@@ -31,7 +38,8 @@ class SelfCheckRouter(SamplingRouter):
     votes, where a model tells no log-probability. The two scales differ: a threshold belongs to one of them.
 
     Args:
-        threshold: The cloud answers where ``score >= threshold``.
+        threshold: The cloud answers where ``score >= threshold``: a number, a mapping from scale to number,
+            or a `CloudShare`.
         votes: Checks to draw at temperature 1, for models that give no log-probabilities; None reads the
             log-probability of one.
         max_tokens: Longest answer, which may become the reply; the model's own limit by default.
@@ -41,11 +49,15 @@ class SelfCheckRouter(SamplingRouter):
     """
 
     def __init__(
-        self, *, threshold: float = 0.5, votes: int | None = None, max_tokens: int | None = None
+        self,
+        *,
+        threshold: Threshold = DEFAULT_THRESHOLD,
+        votes: int | None = None,
+        max_tokens: int | None = None,
     ) -> None:
         if votes is not None and votes < 1:
             raise ConfigurationError(f"votes is {votes}: expected at least 1, or None for log-probabilities")
-        self.threshold = check_threshold(threshold)
+        self.threshold: Threshold = check_threshold(threshold)
         self.votes = votes
         self.max_tokens = max_tokens
 
@@ -77,10 +89,13 @@ class SelfCheckRouter(SamplingRouter):
         told: str,
         scale: str = "self-check",
     ) -> Decided:
+        score = clip_score(score)
+        standing = threshold_at(self.threshold, scale, DEFAULT_THRESHOLD)
+        note_score(self.threshold, scale, score, score)
         return verdict(
             request,
             score=score,
-            threshold=self.threshold,
+            threshold=standing,
             method="self_check",
             told=told,
             router=RouterInfo(name=scale, version=_VERSION),

@@ -166,7 +166,7 @@ def note_score(threshold: Threshold, scale: str, low: float, high: float) -> Non
         threshold.saw(scale, low, high)
 
 
-def plain_threshold(threshold: Threshold) -> float | dict[str, float] | str:
+def plain_threshold(threshold: Threshold | None) -> float | dict[str, float] | str | None:
     """Return the threshold as plain JSON data; a dial as what it was made from."""
     if isinstance(threshold, CloudShare):
         return repr(threshold)

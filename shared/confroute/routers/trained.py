@@ -26,6 +26,14 @@ from confroute.heads.storage import (
     read_folder,
     write_folder,
 )
+from confroute.routers.threshold import (
+    DEFAULT_THRESHOLD,
+    CloudShare,
+    Threshold,
+    check_threshold,
+    note_score,
+    threshold_at,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -41,7 +49,8 @@ class TrainedRouter:
     Args:
         head: A head of `confroute.heads`, fitted or not.
         encoder: Turns questions into vectors; all-MiniLM-L6-v2 by default.
-        threshold: The cloud answers where ``score >= threshold``.
+        threshold: The cloud answers where ``score >= threshold``: a number, a mapping from scale to number,
+            or a `CloudShare`.
         pair: The models that the labels came from.
         card: The model card, Markdown.
 
@@ -54,7 +63,7 @@ class TrainedRouter:
         trained_on: Digests of the questions that it was trained on; empty where unknown.
 
     Raises:
-        ConfigurationError: If the threshold is below 0 or not finite.
+        ConfigurationError: If the threshold is none.
     """
 
     def __init__(
@@ -62,18 +71,13 @@ class TrainedRouter:
         *,
         head: Head,
         encoder: Encoder | None = None,
-        threshold: float = 0.5,
+        threshold: Threshold = DEFAULT_THRESHOLD,
         pair: Pair | None = None,
         card: str = "",
     ) -> None:
-        if not 0 <= threshold < float("inf"):
-            raise ConfigurationError(
-                f"threshold is {threshold}: expected a finite number of at least 0; scores lie in [0, 1], so "
-                "0 sends everything to the cloud and anything above 1 nothing"
-            )
         self.head = head
         self.encoder: Encoder = encoder if encoder is not None else default_encoder()
-        self.threshold = threshold
+        self.threshold: Threshold = check_threshold(threshold)
         self.pair = pair
         self.card = card
         self.trained_on: frozenset[str] = frozenset()
@@ -154,17 +158,20 @@ class TrainedRouter:
             ModelError: If the encoder cannot be loaded.
         """
         score = clip_score(self.score([request.query])[0])
-        needed = score >= self.threshold
+        router = RouterInfo(name=self._scale, version=_VERSION)
+        standing = threshold_at(self.threshold, router.name, DEFAULT_THRESHOLD)
+        note_score(self.threshold, router.name, score, score)
+        needed = score >= standing
         sign, verdict = (">=", "the cloud is needed") if needed else ("<", "the edge is enough")
         return Decided(
             RouteDecision(
                 route="cloud" if needed else "edge",
                 score=score,
-                threshold=self.threshold,
+                threshold=standing,
                 method="trained",
-                reason=f"similar questions score {score:.2f} {sign} {self.threshold:.2f}, {verdict}",
+                reason=f"similar questions score {score:.2f} {sign} {standing:.2f}, {verdict}",
                 private=request.private,
-                router=RouterInfo(name=f"trained-{self.head.name}", version=_VERSION),
+                router=router,
             )
         )
 
@@ -181,8 +188,15 @@ class TrainedRouter:
             folder: Where; an earlier router there is replaced.
 
         Raises:
-            ConfigurationError: If the head is not fitted, or the folder holds something else.
+            ConfigurationError: If the head is not fitted, the threshold is a `CloudShare`, or the folder
+                holds something else.
         """
+        if isinstance(self.threshold, CloudShare):
+            raise ConfigurationError(
+                f"the threshold is {self.threshold!r}, which belongs to the questions at hand: expected a "
+                "number in a saved router. Set router.threshold to one before saving, and to a CloudShare "
+                "after loading"
+            )
         arrays = dict(self.head.arrays)
         known = self._unchecked if self._unchecked is not None else self.encoder.encode([ENCODER_CHECK])[0]
         arrays[CHECK_ARRAY] = np.asarray(known, dtype=np.float32)
@@ -191,7 +205,7 @@ class TrainedRouter:
             params=self.head.params,
             encoder=self.encoder.name,
             dimension=self.head.dimension,
-            threshold=self.threshold,
+            threshold=threshold_at(self.threshold, self._scale, DEFAULT_THRESHOLD),
             pair=self.pair,
             trained_on=tuple(sorted(self.trained_on)),
             written_by=__version__,
@@ -230,6 +244,10 @@ class TrainedRouter:
         router._unchecked = check
         router.trained_on = frozenset(config.trained_on)
         return router
+
+    @property
+    def _scale(self) -> str:
+        return f"trained-{self.head.name}"
 
     def _check_encoder(self) -> None:
         """At the first text after loading, make sure that the encoder is the one of the training run."""

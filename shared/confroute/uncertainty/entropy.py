@@ -62,7 +62,7 @@ class SemanticEntropy:
         return self.entropy
 
 
-def declines(samples: Sequence[Sample], found: SemanticEntropy) -> bool:
+def declines(samples: Sequence[Sample], found: SemanticEntropy, question: str = "") -> bool:
     """Whether most of the largest cluster declines to answer, or says nothing.
 
     Such a model is sure of one thing, that it does not know: as doubt, its Ĥ counts as 1.
@@ -70,7 +70,7 @@ def declines(samples: Sequence[Sample], found: SemanticEntropy) -> bool:
     if not samples:
         return False
     members = [s for s, label in zip(samples, found.clusters, strict=True) if label == found.largest]
-    return 2 * sum(sample.is_empty or is_refusal(sample.text) for sample in members) > len(members)
+    return 2 * sum(sample.is_empty or is_refusal(sample.text, question) for sample in members) > len(members)
 
 
 def semantic_entropy(

@@ -61,11 +61,11 @@ def problem_of(sample: Sample, request: RouteRequest) -> str | None:
             return "is not the JSON that was asked for"
         misfit = _misfit(value, request.answer_schema)
         return None if misfit is None else f"does not fit the schema that was asked for: {misfit}"
-    return "declines to answer" if is_refusal(sample.text) else None
+    return "declines to answer" if is_refusal(sample.text, request.query) else None
 
 
 def _problem_of_call(call: ToolCall, request: RouteRequest) -> str | None:
-    if call.name not in request.tools:
+    if call.name not in request.tools and "" not in request.tools:  # a tool without a name is unknown
         return f"calls a tool that does not exist: {_cut(call.name)}"
     if call.unread is not None:
         return f"calls {call.name!r} with arguments that are no JSON"
@@ -82,9 +82,10 @@ def _misfit(value: Any, schema: Mapping[str, Any]) -> str | None:
     from referencing.exceptions import Unresolvable
 
     try:
-        kind = validator_for(schema)
-        kind.check_schema(schema)
-        error = best_match(kind(schema, registry=Registry()).iter_errors(value))
+        told = dict(schema)
+        kind = validator_for(told)
+        kind.check_schema(told)
+        error = best_match(kind(told, registry=Registry()).iter_errors(value))
     except (SchemaError, Unresolvable, RecursionError):
         return None
     if error is None:

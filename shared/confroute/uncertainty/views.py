@@ -222,7 +222,7 @@ class View:
     @cached_property
     def refusal(self) -> float:
         """1 where the answer only declines to answer, 0.5 where it also says something else, 0 else."""
-        return refusal_of(self.folded)
+        return refusal_of(self.read)
 
     @cached_property
     def polarity(self) -> int:

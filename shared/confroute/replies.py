@@ -1,0 +1,126 @@
+"""Reading what providers say about their replies, in the layouts that they share across frameworks."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from confroute.answers import answer_begins, without_thought
+from confroute.decision import ToolCall
+
+_CUT = frozenset({"length", "max_tokens", "max_output_tokens", "incomplete"})
+"""How providers say that a reply reached its longest length."""
+
+
+class LogProb(NamedTuple):
+    """The log-probability of an answer.
+
+    Attributes:
+        total: Sum over its tokens, in nats; None where unknown.
+        n_tokens: Number of tokens that are summed over; None where unknown.
+    """
+
+    total: float | None
+    n_tokens: int | None
+
+
+_UNKNOWN = LogProb(None, None)
+
+
+def answer_logprob(told: Any, text: str) -> LogProb:
+    """Sum the log-probabilities of an answer's tokens.
+
+    Args:
+        told: Tokens in OpenAI's layout for chats (``{"content": [...]}``) or completions (``{"tokens": [...],
+            "token_logprobs": [...]}``), or in Ollama's (a list).
+        text: The reply. Where the tokens spell it, those of its thought are left out; where they do not, as
+            when a server tells a thought beside the text, all are summed.
+
+    Returns:
+        The sum and the number of tokens. Both are unknown where the layout is another, a token's
+        log-probability is none, or the reply is a thought without an end.
+    """
+    tokens = _tokens(told)
+    values = [token.get("logprob") for token in tokens]
+    begin = answer_begins(text)
+    if not values or begin is None or not all(_is_finite(value) for value in values):
+        return _UNKNOWN
+    spelled = _spelled(tokens)
+    first = _first_token(spelled, text, begin) if spelled is not None else 0
+    answer = [float(value) for value in values[first:] if value is not None]
+    return LogProb(sum(answer), len(answer)) if answer else _UNKNOWN
+
+
+def _tokens(told: Any) -> list[Mapping[str, Any]]:
+    if isinstance(told, Mapping):
+        if isinstance(told.get("token_logprobs"), Sequence) and isinstance(told.get("tokens"), Sequence):
+            pairs = zip(told["tokens"], told["token_logprobs"], strict=False)
+            return [{"token": token, "logprob": logprob} for token, logprob in pairs]
+        told = told.get("content")
+    is_list = isinstance(told, list) and all(isinstance(token, Mapping) for token in told)
+    return told if is_list else []
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _spelled(tokens: Sequence[Mapping[str, Any]]) -> list[bytes] | None:
+    """Return what each token spells; None where one does not tell."""
+    spelled = []
+    for token in tokens:
+        if isinstance(token.get("bytes"), list):
+            spelled.append(bytes(token["bytes"]))
+        elif isinstance(token.get("token"), str):
+            spelled.append(token["token"].encode())
+        else:
+            return None
+    return spelled
+
+
+def _first_token(spelled: Sequence[bytes], text: str, begin: int) -> int:
+    """Return the first token of the answer, which begins at `begin`; 0 where the tokens do not spell it."""
+    whole, stripped = b"".join(spelled), text.strip()
+    if begin == 0 or not whole.strip().startswith(stripped.encode()):
+        return 0
+    space = len(whole) - len(whole.lstrip())
+    target = space + len(text[len(text) - len(text.lstrip()) : begin].encode())
+    reached = 0
+    for i, piece in enumerate(spelled):
+        reached += len(piece)
+        if reached > target:
+            return i
+    return len(spelled)
+
+
+def is_cut_off(ended: str) -> bool:
+    """Whether a reply reached its longest length, by why it ended as the provider says."""
+    return ended.lower() in _CUT
+
+
+def is_cut_thought(text: str, *, thought: bool, ended: str) -> bool:
+    """Whether a reply was cut before its answer began, so that a longer one might have it.
+
+    Args:
+        text: The reply; one that calls a tool has its answer and is none of these.
+        thought: Whether a thought was told beside the text.
+        ended: Why it ended, as the provider says.
+    """
+    if without_thought(text).strip():
+        return False
+    return bool(text.strip()) or thought or is_cut_off(ended)
+
+
+def tool_call(name: str, arguments: Any) -> ToolCall:
+    """Read a tool call, whose arguments are an object or JSON; what is neither is kept as it is written."""
+    if isinstance(arguments, Mapping):
+        return ToolCall(name, arguments)
+    if arguments is None or arguments == "":
+        return ToolCall(name)
+    try:
+        read = json.loads(arguments)
+    except (TypeError, ValueError):
+        read = None
+    return ToolCall(name, read) if isinstance(read, dict) else ToolCall(name, unread=str(arguments))

@@ -1,0 +1,253 @@
+"""What deciding sends: one look, and more only where it can matter; counted at servers, by every path."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.messages import HumanMessage
+from langchain_openai.chat_models.base import BaseChatOpenAI
+from llama_index.core.llms import ChatMessage
+from llama_index.core.schema import QueryBundle
+from llama_index.core.tools import ToolMetadata
+from pydantic import BaseModel, SecretStr
+
+from confroute import ConfidenceRouter, RouteDecision
+from confroute.routers.entropy import BRIEF_INSTRUCTION
+from langchain_confroute import (
+    ChatConfRoute,
+    ConfRouteMiddleware,
+    RunnableConfRoute,
+    RunnableRouteDecision,
+)
+from llamaindex_confroute import ConfRouteLLM, ConfRouteSelector
+from tests.llamaindex_pairs import model, served
+from tests.llamaindex_paths import PATHS, decision_of, text_of
+from tests.openai_server import OpenAIServer
+
+EDGE_SAYS = "the edge says hello"
+
+
+class Servers:
+    """Real servers for the edge, the cloud and a model that is only looked at."""
+
+    def __init__(self, edge: OpenAIServer, cloud: OpenAIServer, other: OpenAIServer) -> None:
+        self.edge = edge
+        self.cloud = cloud
+        self.other = other
+
+    def model(self, server: OpenAIServer, **settings: Any) -> BaseChatOpenAI:
+        return BaseChatOpenAI(
+            model=server.model,
+            base_url=server.url,
+            api_key=SecretStr("none"),
+            max_retries=0,
+            stream_usage=True,
+            **settings,
+        )
+
+    def sides(self) -> dict[str, Any]:
+        return {"edge": self.model(self.edge), "cloud": self.model(self.cloud)}
+
+    def looks(self, server: OpenAIServer) -> list[dict[str, Any]]:
+        """Return the requests that asked for log-probabilities, as looks do."""
+        return [body for body in server.requests if body.get("logprobs")]
+
+
+@pytest.fixture
+def servers() -> Iterator[Servers]:
+    with ExitStack() as stack:
+        names = {"edge-model": EDGE_SAYS, "cloud-model": "the cloud says hello", "other-model": "Paris"}
+        made = [stack.enter_context(OpenAIServer(said, model=name)) for name, said in names.items()]
+        for server in made:
+            server.logprob = -0.05
+        yield Servers(*made)
+
+
+async def alisted(chunks: Any) -> list[Any]:
+    return [chunk async for chunk in chunks]
+
+
+def whole(chunks: list[Any]) -> Any:
+    return sum(chunks[1:], chunks[0])
+
+
+ASK = "Which capital?"
+LANGCHAIN: dict[str, Callable[[Any], Any]] = {
+    "invoke": lambda llm: llm.invoke(ASK),
+    "ainvoke": lambda llm: asyncio.run(llm.ainvoke(ASK)),
+    "stream": lambda llm: whole(list(llm.stream(ASK))),
+    "astream": lambda llm: whole(asyncio.run(alisted(llm.astream(ASK)))),
+    "batch": lambda llm: llm.batch([ASK])[0],
+}
+CHAT_ONLY: dict[str, Callable[[Any], Any]] = {
+    "generate": lambda llm: llm.generate([[HumanMessage(ASK)]]).generations[0][0].message,
+    "events": lambda llm: asyncio.run(alisted(llm.astream_events(ASK)))[-1]["data"]["output"],
+}
+PROBES = pytest.mark.parametrize(("probe", "requests"), [("full", 1), ("brief", 2)])
+
+
+def check(servers: Servers, reply: Any, requests: int) -> None:
+    decision = RouteDecision.model_validate(reply.response_metadata["confroute"])
+    assert reply.text == EDGE_SAYS
+    assert (decision.route, decision.method, decision.n_samples) == ("edge", "confidence", 1)
+    assert decision.settled_early
+    assert (len(servers.edge.requests), len(servers.looks(servers.edge))) == (requests, 1)
+    assert servers.cloud.requests == []
+
+
+@PROBES
+@pytest.mark.parametrize("path", [*LANGCHAIN, *CHAT_ONLY])
+def test_a_chat_model_looks_once(servers: Servers, probe: Any, requests: int, path: str) -> None:
+    llm = ChatConfRoute(**servers.sides(), router=ConfidenceRouter(probe=probe))
+    reply = (LANGCHAIN | CHAT_ONLY)[path](llm)
+    check(servers, reply, requests)
+    if "stream" in path and probe == "brief":
+        assert servers.edge.requests[1]["stream"] is True
+    assert llm.stats.samples == 1
+
+
+@PROBES
+@pytest.mark.parametrize("path", LANGCHAIN)
+def test_a_runnable_looks_once(servers: Servers, probe: Any, requests: int, path: str) -> None:
+    pair = RunnableConfRoute(**servers.sides(), router=ConfidenceRouter(probe=probe))
+    check(servers, LANGCHAIN[path](pair), requests)
+
+
+@PROBES
+@pytest.mark.parametrize("path", ["invoke", "ainvoke", "stream"])
+def test_an_agent_looks_once(servers: Servers, probe: Any, requests: int, path: str) -> None:
+    routing = ConfRouteMiddleware(**servers.sides(), router=ConfidenceRouter(probe=probe))
+    agent = create_agent(servers.model(servers.cloud), middleware=[routing])
+    asked: Any = {"messages": [("user", ASK)]}
+    if path == "stream":
+        *_, state = agent.stream(asked, stream_mode="values")
+    else:
+        state = agent.invoke(asked) if path == "invoke" else asyncio.run(agent.ainvoke(asked))
+    check(servers, state["messages"][-1], requests)
+
+
+@pytest.mark.parametrize("probe", ["full", "brief"])
+def test_a_verdict_alone_is_one_request(servers: Servers, probe: Any) -> None:
+    verdict = RunnableRouteDecision(router=ConfidenceRouter(probe=probe), edge=servers.model(servers.edge))
+    assert verdict.invoke(ASK).route == "edge"
+    assert asyncio.run(verdict.ainvoke(ASK)).route == "edge"
+    assert len(servers.edge.requests) == 2
+
+
+class Capital(BaseModel):
+    """A capital."""
+
+    name: str
+    people: int
+
+
+@pytest.mark.parametrize("include_raw", [False, True])
+@pytest.mark.parametrize("path", ["invoke", "ainvoke", "stream"])
+def test_a_structured_look_is_the_output(servers: Servers, path: str, *, include_raw: bool) -> None:
+    servers.edge.answer = lambda body, i: json.dumps({"name": "Paris", "people": 2_100_000})
+    llm = ChatConfRoute(**servers.sides(), router=ConfidenceRouter())
+    structured = llm.with_structured_output(Capital, method="json_schema", include_raw=include_raw)
+    if path == "stream":
+        *_, found = structured.stream(ASK)
+    else:
+        found = structured.invoke(ASK) if path == "invoke" else asyncio.run(structured.ainvoke(ASK))
+    found = found["parsed"] if include_raw else found
+    assert found == Capital(name="Paris", people=2_100_000)
+    (request,) = servers.edge.requests
+    assert request["response_format"]["type"] == "json_schema"
+    assert servers.cloud.requests == []
+
+
+@pytest.mark.parametrize("include_raw", [False, True])
+@pytest.mark.parametrize(
+    "text", ["Paris, I would say", '{"name": "Paris"}', '{"name": "Paris", "people": "many"}']
+)
+def test_a_structured_look_against_its_schema_goes_to_the_cloud(
+    servers: Servers, text: str, *, include_raw: bool
+) -> None:
+    servers.edge.answer = lambda body, i: text
+    servers.cloud.answer = lambda body, i: json.dumps({"name": "Paris", "people": 1})
+    llm = ChatConfRoute(**servers.sides(), router=ConfidenceRouter())
+    structured = llm.with_structured_output(Capital, method="json_schema", include_raw=include_raw)
+    found: Any = structured.invoke(ASK)
+    assert (found["parsed"] if include_raw else found) == Capital(name="Paris", people=1)
+    assert (len(servers.edge.requests), len(servers.cloud.requests)) == (1, 1)
+
+
+def test_further_answers_come_in_as_few_requests_as_can_settle_it(servers: Servers) -> None:
+    servers.edge.logprob = None
+    answers = ["Paris", "Paris", "Paris", "Paris", "Rome"]
+    drawn = iter(range(99))
+    servers.edge.answer = lambda body, i: answers[next(drawn)]
+    llm = ChatConfRoute(**servers.sides(), router=ConfidenceRouter())
+    reply = llm.invoke(ASK)
+    assert reply.text == "Paris"
+    assert [body.get("n") for body in servers.edge.requests] == [None, 3]
+    decision = reply.response_metadata["confroute"]
+    assert decision["n_samples"] == 4
+    assert "3 of 3 more answers agree" in decision["reason"]
+    assert servers.cloud.requests == []
+
+
+@PROBES
+@pytest.mark.parametrize("path", PATHS)
+def test_a_llamaindex_llm_looks_once(probe: Any, requests: int, path: str) -> None:
+    with served() as pair:
+        pair.servers["edge"].logprob = -0.05
+        llm = pair.llm(ConfidenceRouter(probe=probe))
+        chunks = PATHS[path](llm)
+        assert text_of(chunks) == EDGE_SAYS
+        decision = decision_of(chunks)
+        assert (decision.route, decision.method, decision.n_samples) == ("edge", "confidence", 1)
+        assert len(pair.servers["edge"].requests) == requests
+        assert pair.servers["cloud"].requests == []
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_selector_looks_once(*, asynchronous: bool) -> None:
+    with served() as pair:
+        pair.servers["edge"].logprob = -0.05
+        selector = ConfRouteSelector.from_defaults(edge=model("edge-model", pair.urls["edge"]))
+        tools = [ToolMetadata("small", name="edge"), ToolMetadata("large", name="cloud")]
+        query = QueryBundle(ASK)
+        chosen = (
+            asyncio.run(selector.aselect(tools, query)) if asynchronous else selector.select(tools, query)
+        )
+        assert chosen.ind == 0
+        assert len(pair.servers["edge"].requests) == 1
+
+
+@pytest.mark.parametrize("path", LANGCHAIN)
+@pytest.mark.parametrize("probe", ["full", "brief"])
+def test_another_model_can_be_looked_at(servers: Servers, path: str, probe: Any) -> None:
+    llm = ChatConfRoute(
+        **servers.sides(), router=ConfidenceRouter(probe=probe), sampler=servers.model(servers.other)
+    )
+    reply = LANGCHAIN[path](llm)
+    assert reply.text == EDGE_SAYS
+    assert (len(servers.other.requests), len(servers.edge.requests)) == (1, 1)
+    assert servers.looks(servers.edge) == []
+    assert llm.stats.samples == 1
+
+
+def test_another_model_can_be_looked_at_in_llamaindex() -> None:
+    with served() as pair, OpenAIServer("Paris", model="other-model") as other:
+        other.logprob = -0.05
+        llm = pair.llm(ConfidenceRouter(), sampler=model("other-model", other.url))
+        assert isinstance(llm, ConfRouteLLM)
+        assert llm.chat([ChatMessage(ASK)]).message.content == EDGE_SAYS
+        assert (len(other.requests), len(pair.servers["edge"].requests)) == (1, 1)
+
+
+def test_a_brief_look_asks_for_few_words(servers: Servers) -> None:
+    ChatConfRoute(**servers.sides(), router=ConfidenceRouter(probe="brief")).invoke(ASK)
+    look, reply = servers.edge.requests
+    assert look["messages"][-1]["content"].endswith(BRIEF_INSTRUCTION)
+    assert (look["temperature"], look.get("max_tokens") or look.get("max_completion_tokens")) == (0.0, 32)
+    assert BRIEF_INSTRUCTION not in str(reply["messages"])
