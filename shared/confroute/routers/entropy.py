@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
@@ -150,6 +150,7 @@ class EntropyRouter(SamplingRouter):
 
     def draws(self, request: RouteRequest) -> Draws:
         """Draw answers, all at once or step by step, and judge by their entropy."""
+        request = as_looked_at(request, self.probe)
         standing = threshold_at(self.threshold, self._scale, DEFAULT_THRESHOLD)
         if not self.adaptive:
             samples = yield self._draw(self.n_samples)
@@ -252,6 +253,11 @@ class EntropyRouter(SamplingRouter):
             f"{n_drawn} edge answers with {meanings}, and {self.n_samples - n_drawn} more would not change "
             f"the verdict: uncertainty of at {'least' if stopped == 'cloud' else 'most'}"
         )
+
+
+def as_looked_at(request: RouteRequest, probe: Probe) -> RouteRequest:
+    """Return the request that looks are judged by: a bare answer is held against no schema of the reply."""
+    return replace(request, answer_schema=None) if probe == "brief" else request
 
 
 def _problem(samples: Sequence[Sample], found: SemanticEntropy, request: RouteRequest) -> str | None:
