@@ -24,6 +24,12 @@ from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline
 from confroute.errors import ModelError
 
 _DEFAULT_MAX_TOKENS = 256
+_PIPELINE_SETTINGS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "max_tokens": "max_new_tokens",
+}
 _GENERATING = threading.Lock()  # seeds are global in torch, and two generations at once only slow each other
 
 
@@ -38,9 +44,18 @@ class ChatLocalHuggingFace(ChatHuggingFace):
     top_k: int | None = None
 
     @classmethod
-    def of(cls, model: BaseChatModel) -> ChatLocalHuggingFace:
-        """Make one from a `ChatHuggingFace` over a pipeline."""
+    def of(cls, model: BaseChatModel, **settings: Any) -> ChatLocalHuggingFace:
+        """Make one from a `ChatHuggingFace` over a pipeline.
+
+        Args:
+            model: The chat model.
+            **settings: Settings of its pipeline that come before those which the pipeline was made with.
+        """
         shared = {name: getattr(model, name) for name in ChatHuggingFace.model_fields}
+        own = {**(shared["llm"].pipeline_kwargs or {}), **settings}
+        for name, theirs in _PIPELINE_SETTINGS.items():
+            if shared.get(name) is None and own.get(theirs) is not None:
+                shared[name] = own[theirs]
         return cls(**shared)
 
     @classmethod

@@ -18,6 +18,7 @@ from pydantic import SkipValidation
 from confroute.decision import Message, RouteRequest, Sample, Usage, total_usage
 from confroute.errors import ConfigurationError
 from confroute.execution.limits import sampling_fields, without_sampling
+from confroute.execution.schemas import without_schema
 from confroute.sampling import MAX_CONCURRENCY, Drawing, Numbers, adraw, draw, share_usage
 from confroute.wishes import Ask
 from langchain_confroute._messages import append as append_messages
@@ -63,9 +64,9 @@ class LangChainSampler:
                 f"cannot sample {type(bare).__name__}: expected a chat model, with or without tools bound"
             )
         self._asked = bare
-        self._model = _local(bare)
         self._messages = messages
         self._kwargs = {**bound, **(kwargs or {})}
+        self._model = _local(bare, self._kwargs)
         self._config = merge_configs(config, *configs, SAMPLE_CONFIG)
         self._numbers = Numbers()
 
@@ -118,7 +119,12 @@ class LangChainSampler:
             seed = self._kwargs.get("seed", getattr(self._model, "seed", None))
             first = self._numbers.take(n)
         way = _Draw(
-            self._model, append_messages(self._messages, append), self._kwargs, seed, top_p=top_p, top_k=top_k
+            self._model,
+            append_messages(self._messages, append),
+            without_schema(self._kwargs) if append else self._kwargs,
+            seed,
+            top_p=top_p,
+            top_k=top_k,
         )
         drawing = Drawing(
             self._asked,
@@ -167,8 +173,8 @@ class _Draw:
         update |= {"cache": False, "disable_streaming": True}
         if "streaming" in fields:
             update["streaming"] = False
-        if "n" in fields:
-            update["n"] = ask.n if ask.n > 1 else None
+        if "n" in fields and (ask.n > 1 or getattr(self.model, "n", None) is not None):
+            update["n"] = ask.n
         if not ask.thinks:
             kwargs.pop("reasoning", None)
             update["reasoning"] = False
@@ -182,11 +188,16 @@ class _Draw:
         return (_Several.of(copy) if ask.n > 1 else copy), kwargs
 
     def samples(self, result: LLMResult) -> list[Sample]:
-        """Describe all choices of one request, each with its own part of what the request used."""
+        """Describe all choices of one request, each with its own part of what the request used.
+
+        The reply object of each tells its usage as if it had been drawn alone: the prompt and its own
+        tokens.
+        """
         generations = [g for g in result.generations[0] if isinstance(g, ChatGeneration)]
         samples = [self.sample(generation.message) for generation in generations]
-        samples = share_usage(samples, total_usage([sample.usage for sample in samples]))
-        return [replace(sample, raw=_with_usage(sample.raw, sample.usage)) for sample in samples]
+        whole = total_usage([sample.usage for sample in samples])
+        samples = share_usage(samples, whole)
+        return [replace(sample, raw=_alone(sample.raw, sample.usage, whole)) for sample in samples]
 
     def sample(self, message: BaseMessage) -> Sample:
         """Describe a reply."""
@@ -210,23 +221,19 @@ def _stops_thinking(model: BaseChatModel, kwargs: dict[str, Any]) -> bool:
     return is_ollama and kwargs.get("reasoning", getattr(model, "reasoning", None)) is not False
 
 
-def _with_usage(message: BaseMessage, usage: Usage | None) -> BaseMessage:
-    """Return a choice with its own usage, as a reply that can be handed out has it."""
-    if not isinstance(message, AIMessage) or usage is None:
+def _alone(message: BaseMessage, own: Usage | None, whole: Usage) -> BaseMessage:
+    """Return a choice with the usage that it would have had alone, since it may be handed out."""
+    output = None if own is None else own.output_tokens
+    if not isinstance(message, AIMessage) or whole.input_tokens is None or output is None:
         return message
-    if usage.input_tokens is None or usage.output_tokens is None:
-        return message
-    counted = UsageMetadata(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        total_tokens=usage.input_tokens + usage.output_tokens,
-    )
+    total = whole.input_tokens + output
+    counted = UsageMetadata(input_tokens=whole.input_tokens, output_tokens=output, total_tokens=total)
     told = dict(message.response_metadata)
     if "token_usage" in told:
         told["token_usage"] = {
-            "prompt_tokens": usage.input_tokens,
-            "completion_tokens": usage.output_tokens,
-            "total_tokens": counted["total_tokens"],
+            "prompt_tokens": whole.input_tokens,
+            "completion_tokens": output,
+            "total_tokens": total,
         }
     return message.model_copy(update={"usage_metadata": counted, "response_metadata": told})
 
@@ -299,10 +306,10 @@ class _Several(BaseChatModel):
         return result
 
 
-def _local(model: BaseChatModel) -> BaseChatModel:
+def _local(model: BaseChatModel, kwargs: dict[str, Any]) -> BaseChatModel:
     """Replace a Hugging Face pipeline's chat model, which ignores every setting, by one that heeds them."""
     if type(model).__name__ == "ChatHuggingFace" and getattr(getattr(model, "llm", None), "pipeline", None):
         from langchain_confroute.huggingface import ChatLocalHuggingFace
 
-        return ChatLocalHuggingFace.of(model)
+        return ChatLocalHuggingFace.of(model, **(kwargs.get("pipeline_kwargs") or {}))
     return model

@@ -50,14 +50,21 @@ def _only(raw: Any, choice: Any) -> Any:
     return raw.model_copy(update={"choices": [choice]})
 
 
-def with_usage(reply: Reply, usage: Usage | None) -> Reply:
-    """Return a choice with its own usage, as a reply that can be handed out has it."""
-    if usage is None or usage.input_tokens is None or usage.output_tokens is None:
+def alone(reply: Reply, own: Usage | None, whole: Usage) -> Reply:
+    """Return a choice with the usage that it would have had alone, since it may be handed out.
+
+    Args:
+        reply: The choice.
+        own: Its part of what the request used.
+        whole: What the request used.
+    """
+    output = None if own is None else own.output_tokens
+    if whole.input_tokens is None or output is None:
         return reply
     counts = {
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens": whole.input_tokens,
+        "completion_tokens": output,
+        "total_tokens": whole.input_tokens + output,
     }
     counted = getattr(reply.raw, "usage", None)
     raw = reply.raw

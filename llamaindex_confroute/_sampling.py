@@ -12,11 +12,12 @@ from llama_index.core.llms import LLM
 
 from confroute.decision import Message, RouteRequest, Sample, Usage
 from confroute.execution.limits import LENGTH_FIELDS, sampling_fields, without_sampling
+from confroute.execution.schemas import without_schema
 from confroute.replies import answer_logprob, is_cut_off, is_cut_thought
 from confroute.sampling import Drawing, Numbers, adraw, draw, share_usage
 from confroute.wishes import Ask
 from llamaindex_confroute._messages import Reply, has_thought, tool_calls_of
-from llamaindex_confroute._openai import choices_of, takes_n, with_usage
+from llamaindex_confroute._openai import alone, choices_of, takes_n
 from llamaindex_confroute._sides import name_of, priced, raw_of, usage_of
 
 _MOST_COPIES = 64
@@ -99,6 +100,7 @@ class LlamaIndexSampler:
         logprobs: bool = False,
     ) -> tuple[Drawing, _Draw]:
         arguments = self._arguments(self._model, append)
+        arguments = without_schema(arguments) if append else arguments
         if temperature is None and not _has_own_temperature(self._model, arguments):
             temperature = 0.0
         drawing = Drawing(
@@ -151,12 +153,17 @@ class _Draw:
         return getattr(copy, f"{prefix}{self.name}"), arguments
 
     def samples(self, reply: Reply, ask: Ask) -> list[Sample]:
-        """Describe the choices of a request, each with its own part of what the request used."""
+        """Describe the choices of a request, each with its own part of what the request used.
+
+        The reply object of each tells its usage as if it had been drawn alone: the prompt and its own
+        tokens.
+        """
         if ask.n == 1:
             return [self.sample(reply)]
         choices = choices_of(reply, self.model, self.arguments)
-        samples = share_usage([self.sample(choice) for choice in choices], self._usage(reply))
-        return [replace(sample, raw=with_usage(sample.raw, sample.usage)) for sample in samples]
+        whole = self._usage(reply)
+        samples = share_usage([self.sample(choice) for choice in choices], whole)
+        return [replace(sample, raw=alone(sample.raw, sample.usage, whole)) for sample in samples]
 
     def sample(self, reply: Reply) -> Sample:
         """Describe a reply, with tool calls and, where the provider gave them, log-probabilities."""

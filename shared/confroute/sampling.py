@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from contextvars import copy_context
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field, replace
 
 from confroute.decision import Sample, Usage, total_usage
@@ -34,6 +34,23 @@ MAX_CONCURRENCY = 8
 Outcome = Sequence[Sample] | Exception
 Steps = Generator[list[Ask], list[Outcome], list[Sample]]
 """The steps of one drawing: yields requests to send side by side, is sent what they came to."""
+
+
+_allowance: ContextVar[Callable[[int, int], bool] | None] = ContextVar("confroute_allowance", default=None)
+
+
+@contextmanager
+def allowance(allows: Callable[[int, int], bool]) -> Iterator[None]:
+    """Let answers take room for a thought, within the block, only where that is allowed.
+
+    Args:
+        allows: Whether so many answers of at most so many tokens may be drawn, beyond what was asked for.
+    """
+    token = _allowance.set(allows)
+    try:
+        yield
+    finally:
+        _allowance.reset(token)
 
 
 class Numbers:
@@ -79,17 +96,17 @@ class Drawing:
         Raises:
             Exception: What the model raised, where it does not go away without what was wished for.
         """
-        going = _Going(self, habits_of(self.model))
-        while going.missing:
-            asks = going.next()
+        progress = _Progress(self, habits_of(self.model))
+        while progress.missing:
+            asks = progress.next()
             for ask, outcome in zip(asks, (yield asks), strict=True):
-                going.take(ask, outcome)
-            going.check()
-        return [going.drawn[number] for number in sorted(going.drawn)]
+                progress.take(ask, outcome)
+            progress.check()
+        return [progress.drawn[number] for number in sorted(progress.drawn)]
 
 
 @dataclass(slots=True)
-class _Going:
+class _Progress:
     """How far a drawing has come."""
 
     drawing: Drawing
@@ -109,6 +126,8 @@ class _Going:
         self.at_once = self.drawing.at_once
         if self.is_brief:
             self.took = self.habits.thinking or "fits"
+        if self.took == "room" and not self._may_take_room():
+            self.took = "fits"
 
     @property
     def is_brief(self) -> bool:
@@ -152,7 +171,7 @@ class _Going:
                 continue
             if self.is_brief and not self.drawing.is_cut(sample):
                 self.habits.answered_briefly(self.took)
-            self.drawn[number] = _with_vain(sample, self.cut.pop(number, []))
+            self.drawn[number] = _with_vain(sample, *self.cut.pop(number, []))
 
     def check(self) -> None:
         """Leave out what was refused, and think of another way where answers were cut."""
@@ -168,9 +187,18 @@ class _Going:
             self.at_once = self.at_once and wish != SEVERAL
             self.took = "room" if wish == NO_THOUGHT else self.took
         self.left_out += dict.fromkeys(refusals)
-        if self.was_cut:
+        if self.was_cut and self._may_take_room():
             self.took = "off" if self.took == "fits" and self.drawing.stops_thinking else "room"
+        elif self.was_cut:
+            self.drawn |= {number: _with_vain(*reversed(cut)) for number, cut in self.cut.items()}
+            self.cut = {}
         self.errors, self.was_cut = [], False
+
+    def _may_take_room(self) -> bool:
+        """Whether the answers still missing may be drawn with room for a thought."""
+        allows = _allowance.get()
+        longest = (self.drawing.ask.max_tokens or 0) + ROOM_FOR_THOUGHT
+        return allows is None or allows(len(self.missing), longest)
 
     def _failed(self, error: Exception) -> Exception:
         """Return the error to raise, with what is to be paid for: the original where nothing has helped."""
@@ -249,7 +277,7 @@ def _run(numbers: Sequence[int]) -> int:
     return next((i for i, number in enumerate(numbers) if number != numbers[0] + i), len(numbers))
 
 
-def _with_vain(sample: Sample, vain: Sequence[Sample]) -> Sample:
+def _with_vain(sample: Sample, *vain: Sample) -> Sample:
     """Return a sample that is charged with what was drawn in vain before it."""
     if not vain:
         return sample

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from confroute import CloudShare, ConfidenceRouter, EntropyRouter
+from confroute import CloudShare, ConfidenceRouter
 from confroute.decision import Message, Router, RouteRequest, Sample, ToolCall, Usage
 from confroute.errors import ConfigurationError
 from confroute.routers.entropy import BRIEF_INSTRUCTION
@@ -283,12 +283,6 @@ def test_what_can_be_used_is(request_: RouteRequest, answer: Sample) -> None:
     decided = ConfidenceRouter().decide(request_, Edge(answer))
     assert decided.decision.route == "edge", decided.decision.reason
     assert decided.draft == answer
-
-
-@pytest.mark.parametrize("router", [ConfidenceRouter(probe="brief"), EntropyRouter(probe="brief")])
-def test_a_bare_answer_is_held_against_no_schema_of_the_reply(router: Router) -> None:
-    decided = router.decide(WITH_SCHEMA, ScriptedSampler([said("Jane Austen, 1815", 0.99)]))
-    assert decided.decision.route == "edge", decided.decision.reason
 
 
 def agreed(request: RouteRequest, first: Sample, other: Sample) -> float:

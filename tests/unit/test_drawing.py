@@ -14,7 +14,7 @@ import pytest
 from confroute import wishes
 from confroute.decision import Sample, Usage
 from confroute.replies import is_cut_thought
-from confroute.sampling import Drawing, Numbers, adraw, draw, drawn_in_vain
+from confroute.sampling import Drawing, Numbers, adraw, allowance, draw, drawn_in_vain
 from confroute.wishes import LOGPROBS, NO_THOUGHT, ROOM_FOR_THOUGHT, SEVERAL, Ask, habits_of, status_of
 
 TEMPERATURE = "temperature=1.0"
@@ -288,6 +288,24 @@ def test_a_thought_that_never_ends_is_an_empty_answer() -> None:
     (sample,) = drawn("sync", model, n=1, max_tokens=32)
     assert sample.is_empty
     assert sample.usage == Usage(input_tokens=2, output_tokens=4, usd=1.0)
+
+
+@WAYS
+def test_room_for_a_thought_is_taken_only_where_it_is_allowed(way: str) -> None:
+    model = Model(error=unnamed, thought=100)
+    asked: list[tuple[int, int]] = []
+
+    def allows(n: int, longest: int) -> bool:
+        asked.append((n, longest))
+        return len(asked) > 1
+
+    with allowance(allows):
+        refused, allowed = drawn(way, model, max_tokens=32), drawn(way, model, max_tokens=32)
+    assert [sample.text for sample in refused + allowed] == ["<think>hm"] * 3 + ["yes"] * 3
+    assert asked == [(3, 32 + ROOM_FOR_THOUGHT)] * 2
+    with allowance(lambda n, longest: False):
+        drawn(way, model, max_tokens=32)
+    assert model.asked[-1].max_tokens == 32
 
 
 def test_full_answers_have_the_models_own_limit() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,9 +20,10 @@ from confroute.execution.execution import Execution
 from confroute.execution.failures import Failure, OutOfBudgetError
 from confroute.execution.side import Side
 from confroute.execution.turn import Answer, Deciding, drive
-from confroute.sampling import share_usage
+from confroute.sampling import Drawing, draw, share_usage
 from confroute.testing import ScriptedRouter, ScriptedSampler
-from confroute.uncertainty import LLMEquivalence
+from confroute.uncertainty import ExactEquivalence, LLMEquivalence
+from confroute.wishes import Ask
 
 QUESTION = RouteRequest.from_text("q")
 IMAGE = RouteRequest((Message("user", "what is this", has_images=True),))
@@ -134,6 +136,29 @@ def test_samples_drawn_in_vain_are_counted() -> None:
     assert (decision.method, decision.n_samples) == ("fallback", 3)
     assert decision.usage.usd == pytest.approx(0.3)
     assert execution.stats.samples == 3
+
+
+class Thinks(Paid):
+    """Thinks before a brief answer, longer than that may be."""
+
+    def sample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
+        def send(ask: Ask) -> list[Sample]:
+            text = "<think>hm" if ask.max_tokens == 32 else "a"
+            return [replace(sample, text=text) for sample in super(Thinks, self).sample(request, ask.n)]
+
+        ask = Ask(max_tokens=settings["max_tokens"])
+        return draw(Drawing(self, n, ask, lambda sample: sample.is_empty), send)
+
+
+@pytest.mark.parametrize(("usd", "route", "spent"), [(100.0, "edge", 0.4), (1.5, "cloud", 0.3)])
+def test_room_for_a_thought_is_reserved(usd: float, route: str, spent: float) -> None:
+    cap = SpendCap(usd)
+    execution = Execution(side("edge", (0.0, 0.01)), side("cloud", (0.0, 0.01)), cap=cap)
+    router = EntropyRouter(n_samples=3, probe="brief", equivalence=ExactEquivalence())
+    decision = run(execution, router, Thinks(["a"]))
+    assert (decision.route, decision.method, decision.n_samples) == (route, "entropy", 3)
+    assert decision.usage.usd == pytest.approx(spent)
+    assert cap.left == pytest.approx(usd - spent)
 
 
 def test_a_draft_is_paid_once() -> None:

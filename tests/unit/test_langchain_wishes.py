@@ -228,7 +228,7 @@ def test_a_choice_is_a_whole_reply(server: OpenAIServer) -> None:
         assert reply.response_metadata["model_name"] == "edge"
         assert reply.id
         assert reply.usage_metadata is not None
-        assert reply.usage_metadata["output_tokens"] == words
+        assert (reply.usage_metadata["input_tokens"], reply.usage_metadata["output_tokens"]) == (7, words)
         assert reply.response_metadata["token_usage"]["completion_tokens"] == words
     assert len({sample.raw.id for sample in samples}) == 3
 

@@ -253,7 +253,7 @@ def test_a_choice_is_a_whole_reply(server: OpenAIServer) -> None:
         assert choice.message.content == reply.message.content == sample.text
         usage = usage_of(reply)
         assert usage is not None
-        assert usage.output_tokens == words
+        assert (usage.input_tokens, usage.output_tokens) == (7, words)
         assert reply.additional_kwargs["completion_tokens"] == words
 
 

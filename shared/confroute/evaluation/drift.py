@@ -142,8 +142,8 @@ class Drift:
             told += f"the log holds {self.thresholds} thresholds: shares are told at the last one\n"
         if self.drifted and self.proposed is None:
             return (
-                f"{told}drift: the cloud share is another. Scores are bounds, so that the log does not tell which "
-                "threshold would restore it: calibrate on new questions"
+                f"{told}drift: the cloud share is another. Scores are bounds, so that the log tells no "
+                "threshold that would restore it: calibrate on new questions"
             )
         if self.proposed is None:
             return f"{told}no drift found: keep the threshold {self.threshold:.3f}"

@@ -17,7 +17,7 @@ from confroute.execution.failures import (
     is_control_flow,
 )
 from confroute.execution.limits import prompt_size
-from confroute.sampling import drawn_in_vain
+from confroute.sampling import allowance, drawn_in_vain
 
 
 class SampleGuard:
@@ -53,6 +53,13 @@ class SampleGuard:
         """
         beyond = prompt_size(message.text for message in settings.get("append", ()))
         most = n * self._bound(beyond.most, settings.get("max_tokens"))
+
+        def reserves_more(n: int, longest: int) -> bool:
+            nonlocal most
+            more = n * self._bound(beyond.most, longest)
+            most += more if (reserved := self._purse.reserve(more)) else 0.0
+            return reserved
+
         if not self._purse.reserve(most):
             raise OutOfBudgetError(f"{n} samples of the edge might cost more than the budget leaves")
         if not self.breaker.lets_pass():
@@ -61,7 +68,8 @@ class SampleGuard:
         self._unanswered += 1
         drawn: list[Sample] = []
         try:
-            yield drawn
+            with allowance(reserves_more):
+                yield drawn
         except Exception as error:
             self._unanswered -= 1
             failure = Failure.OTHER if is_control_flow(error) else failure_of(error)

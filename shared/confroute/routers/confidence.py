@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, get_args
 
 from confroute.answers import conclusion_of, without_thought
 from confroute.decision import Decided, Message, RouteRequest, RouterInfo, Sample
 from confroute.errors import ConfigurationError
 from confroute.routers._verdict import Draw, Draws, SamplingRouter, verdict
-from confroute.routers.entropy import BRIEF_INSTRUCTION, BRIEF_MAX_TOKENS, Probe, as_looked_at
+from confroute.routers.entropy import BRIEF_INSTRUCTION, BRIEF_MAX_TOKENS, Probe
 from confroute.routers.threshold import Threshold, check_threshold, note_score, threshold_at
 from confroute.uncertainty import Equivalence, default_equivalence
 from confroute.uncertainty.agreement import agreement
@@ -198,7 +198,8 @@ class ConfidenceRouter(SamplingRouter):
 
     def draws(self, request: RouteRequest) -> Draws:
         """Look at one answer, and draw others as far as they can change the verdict."""
-        request = as_looked_at(request, self.probe)
+        if self.probe == "brief":
+            request = replace(request, answer_schema=None)  # it is asked of the reply, not of a bare answer
         (answer,) = yield self._draw(1, temperature=None if self.probe == "full" else 0.0, logprobs=True)
         seen = self._seen(answer, request)
         threshold = self.threshold_of(self._scale(seen))

@@ -150,7 +150,8 @@ class EntropyRouter(SamplingRouter):
 
     def draws(self, request: RouteRequest) -> Draws:
         """Draw answers, all at once or step by step, and judge by their entropy."""
-        request = as_looked_at(request, self.probe)
+        if self.probe == "brief":
+            request = replace(request, answer_schema=None)  # it is asked of the reply, not of a bare answer
         standing = threshold_at(self.threshold, self._scale, DEFAULT_THRESHOLD)
         if not self.adaptive:
             samples = yield self._draw(self.n_samples)
@@ -253,11 +254,6 @@ class EntropyRouter(SamplingRouter):
             f"{n_drawn} edge answers with {meanings}, and {self.n_samples - n_drawn} more would not change "
             f"the verdict: uncertainty of at {'least' if stopped == 'cloud' else 'most'}"
         )
-
-
-def as_looked_at(request: RouteRequest, probe: Probe) -> RouteRequest:
-    """Return the request that looks are judged by: a bare answer is held against no schema of the reply."""
-    return replace(request, answer_schema=None) if probe == "brief" else request
 
 
 def _problem(samples: Sequence[Sample], found: SemanticEntropy, request: RouteRequest) -> str | None:
