@@ -164,6 +164,8 @@ def is_cut(sample: Sample) -> bool:
     message = sample.raw
     if sample.tool_calls or not isinstance(message, AIMessage):
         return False
+    if not _SILENT_BLOCKS.issuperset(_kinds(message)) or message.additional_kwargs.get("refusal"):
+        return False  # it says something, if not as text
     thought = not _THOUGHT_BLOCKS.isdisjoint(_kinds(message)) or bool(
         message.additional_kwargs.get("reasoning_content")
     )

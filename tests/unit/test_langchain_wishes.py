@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.outputs import ChatResult
 from langchain_openai import ChatOpenAI
 
-from confroute import EntropyRouter, RouteRequest
+from confroute import ConfidenceRouter, EntropyRouter, RouteRequest
 from confroute.decision import Sample, ToolCall
 from confroute.uncertainty import ExactEquivalence
 from confroute.wishes import ROOM_FOR_THOUGHT, habits_of
@@ -22,6 +22,7 @@ from tests.openai_server import OpenAIServer
 
 QUESTION = RouteRequest.from_text("Capital of France?")
 MESSAGES = [HumanMessage("Capital of France?")]
+METHODS: dict[Any, str] = {EntropyRouter: "entropy", ConfidenceRouter: "confidence"}
 TOLD = {
     "logprobs": "Unsupported parameter: 'logprobs' is not supported with this model.",
     "n": "'n' : number must be at most 1",
@@ -126,16 +127,17 @@ async def test_a_filtered_question_is_handed_on(way: str, server: OpenAIServer) 
 @pytest.mark.parametrize("path", ["invoke", "stream", "ainvoke", "astream"])
 @pytest.mark.parametrize("wish", ["logprobs", "n"])
 @pytest.mark.parametrize("probe", ["full", "brief"])
+@pytest.mark.parametrize("kind", [EntropyRouter, ConfidenceRouter])
 async def test_no_question_leaves_the_edge_for_it(
-    path: str, wish: str, probe: Any, server: OpenAIServer
+    path: str, wish: str, probe: Any, kind: Any, server: OpenAIServer
 ) -> None:
     server.fault = lambda body: "400" if asks_for(body, wish) else None
     with OpenAIServer("the cloud", model="cloud") as cloud:
-        router = EntropyRouter(probe=probe, n_samples=3, equivalence=ExactEquivalence())
+        router = kind(probe=probe, n_samples=3, equivalence=ExactEquivalence())
         llm = ChatConfRoute(edge=client(server), cloud=client(cloud, model="cloud"), router=router)
         for _ in range(2):
             reply = await _asked(llm, path)
-            assert reply.response_metadata["confroute"]["method"] == "entropy"
+            assert reply.response_metadata["confroute"]["method"] == METHODS[kind]
             assert str(reply.text).strip() == "Paris"
         assert cloud.requests == []
 
@@ -255,6 +257,16 @@ async def test_a_brief_answer_has_room_for_the_thought(
         assert [sample.text for sample in samples] == ["<think>hm</think>Paris"] * 2
     limits = [body.get("max_tokens") or body["max_completion_tokens"] for body in server.requests]
     assert limits == [32, 32 + ROOM_FOR_THOUGHT, 32 + ROOM_FOR_THOUGHT]
+
+
+def test_a_refusal_after_a_thought_is_not_drawn_again() -> None:
+    blocks: list[Any] = [
+        {"type": "reasoning", "reasoning": "hm"},
+        {"type": "refusal", "refusal": "I cannot."},
+    ]
+    model = ScriptedChat(model="m", answers=[AIMessage(blocks)])
+    sampler(model).sample(QUESTION, 1, max_tokens=32)
+    assert len(model.seen) == 1
 
 
 @WAYS

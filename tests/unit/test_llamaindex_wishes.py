@@ -10,7 +10,7 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageR
 from llama_index.core.llms.callbacks import llm_chat_callback
 from pydantic import Field
 
-from confroute import EntropyRouter, RouteRequest
+from confroute import ConfidenceRouter, EntropyRouter, RouteRequest
 from confroute.decision import Sample, ToolCall
 from confroute.uncertainty import ExactEquivalence
 from confroute.wishes import ROOM_FOR_THOUGHT, habits_of
@@ -25,6 +25,7 @@ openai_like = pytest.importorskip("llama_index.llms.openai_like", reason="needs 
 
 QUESTION = RouteRequest.from_text("Capital of France?")
 MESSAGES = [ChatMessage("Capital of France?")]
+METHODS: dict[Any, str] = {EntropyRouter: "entropy", ConfidenceRouter: "confidence"}
 TOLD = {
     "logprobs": "Unsupported parameter: 'logprobs' is not supported with this model.",
     "n": "'n' : number must be at most 1",
@@ -128,16 +129,17 @@ async def test_a_filtered_question_is_handed_on(way: str, server: OpenAIServer) 
 @pytest.mark.parametrize("path", ["chat", "stream_chat", "achat", "astream_chat", "complete"])
 @pytest.mark.parametrize("wish", ["logprobs", "n"])
 @pytest.mark.parametrize("probe", ["full", "brief"])
+@pytest.mark.parametrize("kind", [EntropyRouter, ConfidenceRouter])
 async def test_no_question_leaves_the_edge_for_it(
-    path: str, wish: str, probe: Any, server: OpenAIServer
+    path: str, wish: str, probe: Any, kind: Any, server: OpenAIServer
 ) -> None:
     server.fault = lambda body: "400" if asks_for(body, wish) else None
     with OpenAIServer("the cloud", model="cloud") as cloud:
-        router = EntropyRouter(probe=probe, n_samples=3, equivalence=ExactEquivalence())
+        router = kind(probe=probe, n_samples=3, equivalence=ExactEquivalence())
         llm = ConfRouteLLM(edge=client(server), cloud=client(cloud), router=router)
         for _ in range(2):
             reply = await _asked(llm, path)
-            assert reply.additional_kwargs["confroute"]["method"] == "entropy"
+            assert reply.additional_kwargs["confroute"]["method"] == METHODS[kind]
         assert cloud.requests == []
 
 
