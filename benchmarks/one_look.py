@@ -133,8 +133,9 @@ def section(recording: Recording, found: dict[str, Found], seed: int) -> str:
     free["oracle"] = 1 - edge if cloud is None else oracle_scores(edge, cloud)
     for name, scores in free.items():
         row = row_of(name, Found([scores], [edge], [], []), recording, seed)
-        if name == "random" and cloud is not None:
-            row[2:] = [str(random_spread(edge, cloud, seed=seed)[key]) for key in ("apgr", "cpt50", "cpt80")]
+        if name == "random":
+            spread = {} if cloud is None else random_spread(edge, cloud, seed=seed)
+            row = [name, "0.500", *map(str, spread.values())]
         rows.append([*row, "0", "0", "0", ""])
     header = ["signal", "AUROC, errors of what is handed out"]
     header += [] if cloud is None else ["APGR", "CPT(50 %)", "CPT(80 %)"]
@@ -242,12 +243,12 @@ answers (`ConfidenceRouter` on answers without log-probs); u·d is `ConfidenceRo
 (likelihood estimator where log-probs are known), once for the errors of the look (as with `probe="brief"`), once
 for those of its own draft, a member of the largest cluster (as with `probe="full"`). Scores are those of all
 answers; figures are means over {draws} draws of the recorded samples ({few} of more than {many:,} questions; one
-where all samples are taken); brackets hold 95 % bootstrap intervals
-over questions ({resamples:,} resamples; for random's APGR and CPT the spread over 1,000 random routers).
+where all samples are taken); brackets hold 95 % bootstrap intervals over questions ({resamples:,} resamples; for
+random's APGR and CPT the spread over 1,000 random routers).
 
 "Answers drawn", requests and tokens (of the answers drawn, prompts left out) are means to decide one question,
 with exact early stopping (`EntropyRouter(adaptive=True)` likewise) at the threshold that gave a cloud share of
-{share:.0%} on the other four of five parts of the questions; "cloud share" is what that gave on the part
+{share:g} on the other four of five parts of the questions; "cloud share" is what that gave on the part
 left out. With u·d and d the look is among the answers drawn, and is the reply where the edge answers.
 
 The equivalence is cross-fitted: five models, each trained without a fifth of the questions, and every question is

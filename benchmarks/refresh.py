@@ -19,7 +19,7 @@ import click
 
 _HERE = Path(__file__).parent
 _RESULTS = _HERE / "results"
-_ORDER = ("cascades", "public_routing", "table1", "adaptive_sampling", "equivalence")
+_ORDER = ("one_look", "cascades", "public_routing", "table1", "adaptive_sampling", "equivalence")
 _HEAD = """# Results
 
 Put together by `benchmarks/refresh.py` from `benchmarks/results/`, each section written by the script that it
