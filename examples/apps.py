@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from confroute.decision import Router
 from confroute.errors import ConfRouteError
 from examples.options import Options, options
 from examples.page.turn import RagApp
@@ -11,8 +12,13 @@ from examples.page.turn import RagApp
 FRAMEWORKS = ("langchain", "llamaindex")
 
 
-def app_of(framework: str, chosen: Options) -> RagApp:
+def app_of(framework: str, chosen: Options, *, router: Router | None = None) -> RagApp:
     """Load an app.
+
+    Args:
+        framework: One of `FRAMEWORKS`.
+        chosen: What the user chose.
+        router: Who answers; by default the router of the options.
 
     Raises:
         ConfRouteError: If a model or the documents cannot be loaded.
@@ -20,10 +26,10 @@ def app_of(framework: str, chosen: Options) -> RagApp:
     if framework == "langchain":
         from examples.langchain_rag.app import LangChainApp
 
-        return LangChainApp(chosen)
+        return LangChainApp(chosen, router=router)
     from examples.llamaindex_rag.app import LlamaIndexApp
 
-    return LlamaIndexApp(chosen)
+    return LlamaIndexApp(chosen, router=router)
 
 
 def page_command(framework: str) -> click.Command:

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from confroute import EntropyRouter
+from confroute import ConfidenceRouter
 from confroute.errors import ConfigurationError
 from examples.standin import recorded
 
@@ -35,24 +35,20 @@ class Options:
         documents: Folder of documents.
         edge: Model string of the edge.
         cloud: Model string of the cloud; None for the recorded stand-in.
-        samples: Edge answers to draw for each question.
-        threshold: Cloud from this uncertainty on.
-        temperature: Sampling temperature.
+        samples: Further edge answers to draw at most, after the first look at a question.
+        threshold: Cloud from this uncertainty on; None for the router's own.
     """
 
     documents: Path = CORPUS
     edge: str = SMOLLM2
     cloud: str | None = None
-    samples: int = 5
-    threshold: float = 0.5
-    temperature: float = 0.5
+    samples: int = 4
+    threshold: float | None = None
 
     @property
-    def router(self) -> EntropyRouter:
-        """The router: brief probes, so that the reply itself is left free to stream."""
-        return EntropyRouter(
-            n_samples=self.samples, threshold=self.threshold, temperature=self.temperature, probe="brief"
-        )
+    def router(self) -> ConfidenceRouter:
+        """The router: brief looks, so that the reply itself is left free to stream."""
+        return ConfidenceRouter(n_samples=self.samples, threshold=self.threshold, probe="brief")
 
     @property
     def store_name(self) -> str:
@@ -106,9 +102,16 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
 
     folder = click.Path(exists=True, file_okay=False, path_type=Path)
     for option in (
-        click.option("--temperature", default=0.5, show_default=True, help="Sampling temperature."),
-        click.option("--threshold", default=0.5, show_default=True, help="Cloud from this uncertainty on."),
-        click.option("--samples", default=5, show_default=True, help="Edge answers to draw for a question."),
+        click.option(
+            "--threshold", type=float, help="Cloud from this uncertainty on.  [default: the router's own]"
+        ),
+        click.option(
+            "--samples",
+            type=click.IntRange(min=0),
+            default=4,
+            show_default=True,
+            help="Further edge answers to draw at most, where one does not settle who answers.",
+        ),
         click.option(
             "--cloud",
             help="The cloud model: openai:gpt-5, or the URL of any OpenAI-compatible server, with the model "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from collections import Counter
@@ -42,7 +43,21 @@ class Asked:
     after_tool: bool = False
 
 
-Answer = str | Call | Exception
+@dataclass(frozen=True)
+class Said:
+    """An answer, and the probability of each of its tokens, where the model tells it.
+
+    LlamaIndex's client of Ollama tells none, and so its stand-in does not either.
+    """
+
+    text: str
+    probability: float
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Answer = str | Said | Call | Exception
 Script = Callable[[Asked], Answer]
 
 
@@ -78,6 +93,7 @@ def langchain_models(monkeypatch: pytest.MonkeyPatch, script: Script) -> None:
 
     class Provided(ScriptedChat):
         provider: str
+        logprobs: bool | None = None
 
         def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> Any:
             return {**super()._get_ls_params(stop, **kwargs), "ls_provider": self.provider}
@@ -90,7 +106,12 @@ def langchain_models(monkeypatch: pytest.MonkeyPatch, script: Script) -> None:
             if isinstance(answer, Call):
                 call = {"name": answer.tool, "args": answer.arguments, "id": f"call-{answer.tool}"}
                 answer = AIMessage("", tool_calls=[call])
-            return ScriptedChat._next(self.model_copy(update={"answers": [answer]}), messages, kwargs)
+            said = str(answer) if isinstance(answer, Said) else answer
+            reply = ScriptedChat._next(self.model_copy(update={"answers": [said]}), messages, kwargs)
+            if isinstance(answer, Said) and self.logprobs:
+                told = [{"token": answer.text, "logprob": math.log(answer.probability)}]
+                reply.response_metadata["logprobs"] = {"content": told}
+            return reply
 
     for name, cls, provider in (
         ("langchain_ollama", "ChatOllama", "ollama"),
@@ -115,7 +136,9 @@ def llamaindex_models(monkeypatch: pytest.MonkeyPatch, script: Script) -> None:
         after_tool = any(m.role == MessageRole.TOOL for m in messages[last:])
         tools = tuple(name_of_tool(tool) for tool in kwargs.get("tools", ()))
         said = play(model, messages[last].content or "", tools, after_tool)
-        return tool_call(said.tool, **said.arguments) if isinstance(said, Call) else said
+        if isinstance(said, Call):
+            return tool_call(said.tool, **said.arguments)
+        return str(said) if isinstance(said, Said) else said
 
     class Provided(ScriptedLLM):
         def _next(self, asked: Any, kwargs: dict[str, Any]) -> ChatMessage:
@@ -138,8 +161,11 @@ class CommandModel:
     def sample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
         text = request.messages[-1].text
         usage = Usage(input_tokens=10, output_tokens=2, usd=0.0)
-        answers = [str(self._play(self.name, text)) for _ in range(n)]
-        return [Sample(a, logprob=-0.5, n_tokens=2, usage=usage, model=self.name) for a in answers]
+        samples = []
+        for answer in (self._play(self.name, text) for _ in range(n)):
+            mean = math.log(answer.probability) if isinstance(answer, Said) else -0.25
+            samples.append(Sample(str(answer), logprob=2 * mean, n_tokens=2, usage=usage, model=self.name))
+        return samples
 
     async def asample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
         return self.sample(request, n, **settings)

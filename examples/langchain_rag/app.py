@@ -12,6 +12,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_huggingface import HuggingFaceEmbeddings
 
+from confroute.decision import Router
 from confroute.execution.accounts import Stats
 from examples.langchain_rag import rag
 from examples.options import CLOUD_MAX_TOKENS, MAX_TOKENS, STORE, Options, minilm
@@ -22,7 +23,7 @@ from langchain_confroute.models import chat_model
 
 
 class Heard(BaseCallbackHandler):
-    """Hears the decision, with the sampled answers, as any application can: from its custom event."""
+    """Hears the decision, with what the edge said, as any application can: from its custom event."""
 
     def __init__(self) -> None:
         self.decision: dict[str, Any] | None = None
@@ -52,11 +53,12 @@ class LangChainApp:
 
     Args:
         options: What the user chose.
+        router: Who answers; by default the router of the options.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, *, router: Router | None = None) -> None:
         edge, cloud = models(options)
-        self.llm = ChatConfRoute(edge=edge, cloud=cloud, router=options.router)
+        self.llm = ChatConfRoute(edge=edge, cloud=cloud, router=router or options.router)
         self.chain = rag.chain(opened(options), self.llm)
         self.about = About(
             "LangChain", options.edge, options.cloud_name, options.notes(), options.questions()
@@ -67,7 +69,7 @@ class LangChainApp:
         """What the routed model has done so far."""
         return self.llm.stats
 
-    def ask(self, question: str, *, threshold: float, private: bool) -> Iterator[Turn]:
+    def ask(self, question: str, *, threshold: float | None, private: bool) -> Iterator[Turn]:
         """Answer, chunk by chunk."""
         turn, heard = Turn(), Heard()
         ruled = {"confroute_threshold": threshold, "confroute_private": private}

@@ -15,6 +15,7 @@ from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 from llama_index_instrumentation import get_dispatcher
 
 import confroute
+from confroute.decision import Router
 from confroute.execution.accounts import Stats
 from examples.llamaindex_rag import rag
 from examples.llamaindex_rag.models import llm
@@ -27,7 +28,7 @@ _heard: ContextVar[dict[str, Any] | None] = ContextVar("heard", default=None)
 
 
 class Hears(BaseEventHandler):
-    """Hears the decision, with the sampled answers, as any application can: from its event."""
+    """Hears the decision, with what the edge said, as any application can: from its event."""
 
     @classmethod
     def class_name(cls) -> str:
@@ -42,10 +43,8 @@ class Hears(BaseEventHandler):
 
 def models(options: Options) -> tuple[LLM, LLM]:
     """Return the edge and the cloud that a user chose."""
-    edge = llm(options.edge, max_tokens=MAX_TOKENS, temperature=options.temperature)
-    if options.cloud is None:
-        return edge, RecordedLLM()
-    return edge, llm(options.cloud, max_tokens=CLOUD_MAX_TOKENS, temperature=options.temperature)
+    cloud = RecordedLLM() if options.cloud is None else llm(options.cloud, max_tokens=CLOUD_MAX_TOKENS)
+    return llm(options.edge, max_tokens=MAX_TOKENS), cloud
 
 
 def opened(options: Options) -> VectorStoreIndex:
@@ -59,11 +58,12 @@ class LlamaIndexApp:
 
     Args:
         options: What the user chose.
+        router: Who answers; by default the router of the options.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, *, router: Router | None = None) -> None:
         edge, cloud = models(options)
-        self.llm = ConfRouteLLM(edge=edge, cloud=cloud, router=options.router)
+        self.llm = ConfRouteLLM(edge=edge, cloud=cloud, router=router or options.router)
         retriever = opened(options).as_retriever(similarity_top_k=3)
         self.engine = rag.RoutedQueryEngine(retriever=retriever, llm=self.llm)
         self.about = About(
@@ -76,7 +76,7 @@ class LlamaIndexApp:
         """What the routed model has done so far."""
         return self.llm.stats
 
-    def ask(self, question: str, *, threshold: float, private: bool) -> Iterator[Turn]:
+    def ask(self, question: str, *, threshold: float | None, private: bool) -> Iterator[Turn]:
         """Answer, chunk by chunk."""
         with confroute.control(threshold=threshold, private=private):
             response = self.engine.query(question)

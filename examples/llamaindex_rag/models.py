@@ -17,14 +17,13 @@ from langchain_confroute.demo.smollm2 import model_path
 _TIMEOUT = 300.0  # seconds; a small machine may take its time
 
 
-def llm(spec: str, *, max_tokens: int, temperature: float) -> LLM:
+def llm(spec: str, *, max_tokens: int) -> LLM:
     """Make an LLM of a string.
 
     Args:
         spec: ``ollama:MODEL``, ``openai:MODEL``, ``URL#MODEL`` of an OpenAI-compatible server, or
             ``local:FOLDER``, a Hugging Face model run in this process (``local:smollm2`` is the demo's).
         max_tokens: Longest reply.
-        temperature: Sampling temperature of the models run in this process.
 
     Raises:
         ConfigurationError: If the string is none of these.
@@ -54,7 +53,7 @@ def llm(spec: str, *, max_tokens: int, temperature: float) -> LLM:
             tokenizer_name=folder,
             context_window=2048,
             max_new_tokens=max_tokens,
-            generate_kwargs={"do_sample": True, "temperature": temperature, "top_p": 0.9},
+            generate_kwargs={"do_sample": False},
             device_map="cpu",
         )
     raise ConfigurationError(

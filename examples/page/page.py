@@ -19,10 +19,10 @@ STYLE = Path(__file__).parent / "style.css"
 FONT = ("system-ui", "sans-serif")  # Gradio's own theme asks a font server, which a private question must not
 
 
-def build(app: RagApp, *, threshold: float) -> gr.Blocks:
-    """Lay the page out and wire it to an app."""
+def build(app: RagApp, *, threshold: float | None) -> gr.Blocks:
+    """Lay the page out and wire it to an app; without a threshold the router's own holds."""
 
-    def ask(question: str, limit: float, private: bool) -> Iterator[tuple[str, str, str, str, str]]:
+    def ask(question: str, limit: float | None, private: bool) -> Iterator[tuple[str, str, str, str, str]]:
         turn = Turn()
         if not question.strip():
             yield "", "<p class='quiet'>Write a question first.</p>", "", "", render.tally(app.stats)
@@ -51,15 +51,15 @@ def build(app: RagApp, *, threshold: float) -> gr.Blocks:
                 with gr.Accordion("Sources"):
                     sources = gr.HTML(elem_id="sources")
             with gr.Column(scale=2, min_width=320):
-                with gr.Accordion("What the edge said, several times asked"):
-                    meanings = gr.HTML(elem_id="meanings")
-                limit = gr.Slider(
-                    0,
-                    1,
+                with gr.Accordion("What the edge said when it was looked at"):
+                    look = gr.HTML(elem_id="look")
+                limit = gr.Number(
                     threshold,
+                    minimum=0,
                     step=0.05,
                     label="Threshold",
-                    info="The cloud answers from this uncertainty on: at 0 always, at 1 if no two agree.",
+                    placeholder="the router's own",
+                    info="The cloud answers from this uncertainty on: at 0 always, above 1 never.",
                     elem_id="threshold",
                 )
                 with gr.Accordion("So far"):
@@ -67,7 +67,7 @@ def build(app: RagApp, *, threshold: float) -> gr.Blocks:
         question.submit(
             ask,
             [question, limit, private],
-            [answer, verdict, meanings, sources, tally],
+            [answer, verdict, look, sources, tally],
             api_visibility="private",
             show_progress="hidden",
         )
@@ -78,7 +78,7 @@ def _shown(turn: Turn, app: RagApp) -> tuple[str, str, str, str, str]:
     return (
         turn.answer,
         render.verdict(turn),
-        render.meanings(turn),
+        render.look(turn),
         render.sources(turn),
         render.tally(app.stats),
     )

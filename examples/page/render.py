@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from html import escape
 from typing import Any
 
 from confroute.execution.accounts import Stats
 from examples.page.turn import About, Source, Turn
 
-WAITING = '<p class="quiet">Asking the edge model a few times…</p>'
+WAITING = '<p class="quiet">Asking the edge model…</p>'
 
 
 def heading(about: About) -> str:
@@ -43,28 +42,46 @@ def _gauge(decision: dict[str, Any]) -> str:
     if score is None or threshold is None:
         return ""
     at, mark = f"{100 * score:.0f}%", f"{100 * min(threshold, 1):.0f}%"
+    bound = ("at least " if decision["route"] == "cloud" else "at most ") if decision["settled_early"] else ""
+    told = f"uncertainty {bound}{score:.2f}, threshold {threshold:.2f}"
     return (
-        f'<div class="gauge" role="img" aria-label="uncertainty {score:.2f}, threshold {threshold:.2f}">'
-        f'<div class="fill {decision["route"]}" style="width:{at}"></div>'
+        f'<div class="gauge" role="img" aria-label="{told}">'
+        f'<div class="fill {decision["route"]}{" bound" if bound else ""}" style="width:{at}"></div>'
         f'<div class="mark" style="left:{mark}"></div></div>'
-        f'<p class="scale"><span>sure</span><span>unsure</span></p>'
+        f'<p class="scale"><span>sure</span><span>{told}</span><span>unsure</span></p>'
     )
 
 
-def meanings(turn: Turn) -> str:
-    """Return the sampled answers, grouped by meaning."""
+def look(turn: Turn) -> str:
+    """Return the edge's first answer with its probability, and which further answers agree with it."""
     evidence = (turn.decision or {}).get("evidence")
     if not evidence:
-        return '<p class="quiet">Nothing was sampled.</p>' if turn.decision else ""
-    groups = []
-    for group in evidence["meanings"]:
-        said = "".join(
-            f"<li>{escape(text) or '(nothing)'}{f' <small>× {count}</small>' if count > 1 else ''}</li>"
-            for text, count in Counter(" ".join(text.split()) for text in group).items()
-        )
-        groups.append(f'<div class="group"><b>{len(group)}</b><ul>{said}</ul></div>')
-    many = "one meaning" if len(groups) == 1 else f"{len(groups)} meanings"
-    return f"<p>{many}, entropy {evidence['entropy']:.2f} nats</p>{''.join(groups)}"
+        return '<p class="quiet">The edge was not looked at.</p>' if turn.decision else ""
+    probability = evidence["probability"]
+    sure = "" if probability is None else f" <small>probability {probability:.2f}</small>"
+    lines = [f'<div class="answer first"><b>first</b><span>{_said(evidence["answer"])}{sure}</span></div>']
+    for text, value in zip(evidence["others"], evidence["agreement"], strict=True):
+        kind, mark = ("agrees", "✓ agrees") if value >= 0.5 else ("differs", "✗ differs")
+        lines.append(f'<div class="answer {kind}"><b>{mark}</b><span>{_said(text)}</span></div>')
+    return "".join(lines) + f'<p class="quiet">{_end(evidence)}</p>'
+
+
+def _end(evidence: dict[str, Any]) -> str:
+    """Say why no more was drawn."""
+    if evidence["problem"] is not None:
+        return f"It cannot be used: it {escape(evidence['problem'])}."
+    drawn, spare = len(evidence["others"]), evidence["n_samples"] - len(evidence["others"])
+    if not spare:
+        return ""
+    return (
+        f"{spare} more would not change the verdict."
+        if drawn
+        else "Nothing more was drawn, since that settled it."
+    )
+
+
+def _said(text: str) -> str:
+    return escape(" ".join(text.split())) or "(nothing)"
 
 
 def sources(turn: Turn) -> str:

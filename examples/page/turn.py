@@ -66,6 +66,12 @@ class RagApp(Protocol):
         """What the routed model has done so far."""
         ...
 
-    def ask(self, question: str, *, threshold: float, private: bool) -> Iterator[Turn]:
-        """Answer; each turn that is yielded says more than the one before."""
+    def ask(self, question: str, *, threshold: float | None, private: bool) -> Iterator[Turn]:
+        """Answer; each turn that is yielded says more than the one before.
+
+        Args:
+            question: The question.
+            threshold: Cloud from this uncertainty on; None for the router's own.
+            private: Whether it must stay on the edge.
+        """
         ...

@@ -6,23 +6,23 @@ import click
 
 
 @click.command()
-@click.option("--edge", default="local:smollm2", show_default=True, help="The edge model, which is sampled.")
+@click.option("--edge", default="local:smollm2", show_default=True, help="The edge model.")
 @click.option(
     "--cloud", help="The cloud model; without it, recorded answers of a larger open model stand in."
 )
-@click.option("--samples", default=5, show_default=True, help="Edge answers to draw for each question.")
 @click.option(
-    "--threshold", default=0.5, show_default=True, help="Cloud from this uncertainty on, in [0, 1]."
+    "--samples",
+    default=4,
+    show_default=True,
+    help="Further edge answers to draw at most, where one does not settle who answers.",
 )
-@click.option("--temperature", default=0.5, show_default=True, help="Sampling temperature.")
+@click.option("--threshold", type=float, help="Cloud from this uncertainty on.  [default: the router's own]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a question, and nothing else.")
-def demo(
-    edge: str, cloud: str | None, samples: int, threshold: float, temperature: float, as_json: bool
-) -> None:
+def demo(edge: str, cloud: str | None, samples: int, threshold: float | None, as_json: bool) -> None:
     """Route sixteen questions between an edge and a cloud model.
 
-    Shows for each question what the edge model answered when asked several times, how many meanings that
-    has, and who answers in the end; and what it saved at the bottom.
+    Shows for each question what the edge model answered and how sure of it it was, which further answers
+    agree with that, and who answers in the end; and what it saved at the bottom.
 
     \b
     Examples:
@@ -35,11 +35,4 @@ def demo(
         require(module, extra="demo" if edge.startswith("local:") else "models", purpose="The demo")
     from langchain_confroute.demo.run import run
 
-    run(
-        edge=edge,
-        cloud=cloud,
-        samples=samples,
-        threshold=threshold,
-        temperature=temperature,
-        as_json=as_json,
-    )
+    run(edge=edge, cloud=cloud, samples=samples, threshold=threshold, as_json=as_json)

@@ -27,7 +27,7 @@ from rich.table import Table
 from confroute.decision import Usage
 from confroute.errors import ConfRouteError, ModelError
 from confroute.prices import with_price
-from confroute.routers.entropy import EntropyRouter
+from confroute.routers.confidence import ConfidenceRouter
 from langchain_confroute._routing import DECISION_EVENT
 from langchain_confroute._usage import is_local, name_of
 from langchain_confroute.chat_models import ChatConfRoute
@@ -44,29 +44,25 @@ class Outcome:
     question: str
     answer: str
     decision: dict[str, Any]
-    meanings: list[list[str]]
-    entropy: float
+    evidence: dict[str, Any] | None
     usage_by_model: dict[str, Usage]
     seconds: float
 
 
-def run(
-    *, edge: str, cloud: str | None, samples: int, threshold: float, temperature: float, as_json: bool
-) -> None:
+def run(*, edge: str, cloud: str | None, samples: int, threshold: float | None, as_json: bool) -> None:
     """Run the demo.
 
     Args:
         edge: Model string of the edge.
         cloud: Model string of the cloud; None for the recorded stand-in.
-        samples: Edge answers to draw for each question.
-        threshold: Cloud from this uncertainty on.
-        temperature: Sampling temperature.
+        samples: Further edge answers to draw at most, after the first.
+        threshold: Cloud from this uncertainty on; None for the router's own.
         as_json: Print JSON lines instead of a report.
 
     Raises:
         ConfRouteError: If a model cannot be loaded or does not answer.
     """
-    router = EntropyRouter(n_samples=samples, threshold=threshold, temperature=temperature, probe="brief")
+    router = ConfidenceRouter(n_samples=samples, threshold=threshold, probe="brief")
     out, err = Console(highlight=False), Console(stderr=True)
     logging.getLogger("confroute").setLevel(logging.ERROR)  # the report says it in words
     bar = Progress(
@@ -126,12 +122,12 @@ def _ask(llm: ChatConfRoute, question: str, edge: str, cloud: str | None) -> Out
         ) from error
     seconds = time.perf_counter() - start
     decision = dict(watch.event)
-    evidence = decision.pop("evidence") or {"meanings": [], "entropy": 0.0}
+    evidence = decision.pop("evidence")
     counted = {
         name: Usage(input_tokens=tokens["input_tokens"], output_tokens=tokens["output_tokens"])
         for name, tokens in usage.usage_metadata.items()
     }
-    return Outcome(question, answer, decision, evidence["meanings"], evidence["entropy"], counted, seconds)
+    return Outcome(question, answer, decision, evidence, counted, seconds)
 
 
 def _json(outcome: Outcome, cloud: BaseChatModel) -> str:
@@ -139,8 +135,7 @@ def _json(outcome: Outcome, cloud: BaseChatModel) -> str:
         "question": outcome.question,
         "route": outcome.decision["route"],
         "answer": outcome.answer,
-        "entropy": outcome.entropy,
-        "meanings": outcome.meanings,
+        "evidence": outcome.evidence,
         "decision": outcome.decision,
         "usage": {name: usage.model_dump() for name, usage in outcome.usage_by_model.items()},
         "cloud_is_recorded": isinstance(cloud, RecordedChat),
@@ -165,11 +160,21 @@ def _print_outcome(out: Console, outcome: Outcome, llm: ChatConfRoute) -> None:
     decision = outcome.decision
     colour = "green" if decision["route"] == "edge" else "cyan"
     out.print(f"[bold]{escape(outcome.question)}[/]")
-    for group in outcome.meanings:
-        texts = " | ".join(_shortened(text) for text in dict.fromkeys(group))
-        out.print(f"  {len(group)} × {escape(texts)}", style="dim")
-    out.print(f"  entropy {outcome.entropy:.2f} nats; {escape(decision['reason'])}")
+    for line in _looked(outcome.evidence):
+        out.print(f"  {escape(line)}", style="dim")
+    out.print(f"  {escape(decision['reason'])}")
     out.print(f"  [{colour}]{decision['route']}:[/] {escape(' '.join(outcome.answer.split()))}\n")
+
+
+def _looked(evidence: dict[str, Any] | None) -> list[str]:
+    """Return the edge's first answer, then which further ones agree with it."""
+    if evidence is None:
+        return []
+    further = zip(evidence["others"], evidence["agreement"], strict=True)
+    return [
+        f"first   {_shortened(evidence['answer'])}",
+        *(f"{'agrees ' if value >= 0.5 else 'differs'} {_shortened(text)}" for text, value in further),
+    ]
 
 
 def _shortened(text: str, width: int = 60) -> str:
@@ -191,7 +196,7 @@ def _print_summary(out: Console, outcomes: list[Outcome], edge: BaseChatModel, c
     edge_usage = [u for o in outcomes for name, u in o.usage_by_model.items() if name == name_of(edge)]
     edge_tokens = sum(_tokens(usage) for usage in edge_usage)
     cost = "no fee, it runs here" if is_local(edge) else "see its price list"
-    table.add_row("edge tokens, samples included", f"{edge_tokens:,} ({cost})")
+    table.add_row("edge tokens, looks included", f"{edge_tokens:,} ({cost})")
     table.add_row("time", f"{sum(outcome.seconds for outcome in outcomes):.0f} s")
     out.print(table)
 

@@ -178,6 +178,18 @@ def test_costs_count_drafts_and_deciding(tmp_path: Path) -> None:
     assert (costs.edge[0], costs.cloud[0], costs.all_cloud[0]) == (1.5, 11.5, 10)
 
 
+def test_scores_that_are_bounds_or_of_another_scale_draw_no_curve(tmp_path: Path) -> None:
+    row = {"question": "a", "edge_quality": 1, "cloud_quality": 1, "score": 0.2, "router": "entropy-brief"}
+    rows = [row | {"settled_early": i < 3} for i in range(10)]
+    write_csv(tmp_path / "t.csv", rows)
+    data = read_outcomes(tmp_path / "t.csv")
+    assert data.n == 7
+    assert data.notes[0].startswith("3 rows are left out: drawing stopped once the verdict was settled")
+    write_csv(tmp_path / "t.csv", [*rows, row | {"settled_early": False, "router": "entropy-full"}])
+    with pytest.raises(ConfigurationError, match="7 rows of 'entropy-brief', 1 rows of 'entropy-full'"):
+        read_outcomes(tmp_path / "t.csv")
+
+
 @pytest.mark.parametrize(
     ("row", "told"),
     [

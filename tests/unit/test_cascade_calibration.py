@@ -27,14 +27,14 @@ FloatArray = NDArray[np.float64]
 KEEP = 0.95
 
 
-def questions(n: int, *, seed: int = 0, signal_usd: float = 1e-4, telling: bool = True) -> dict[str, Any]:
+def questions(n: int, *, seed: int = 0, signal_usd: float = 4e-4, telling: bool = True) -> dict[str, Any]:
     """A hard question fails the edge; the trained score knows that roughly, the signal well if `telling`."""
     rng = np.random.default_rng(seed)
     hard = rng.random(n)
     edge = (rng.random(n) > 0.8 * hard).astype(float)
     doubt = rng.beta(np.where(edge > 0, 2, 5), np.where(edge > 0, 5, 2)) if telling else rng.random(n)
     return {
-        "scores": np.clip(hard + rng.normal(0, 0.25, n), 0, 1),
+        "scores": np.clip(hard + rng.normal(0, 0.15, n), 0.01, 0.99),
         "signal_scores": doubt,
         "edge_quality": edge,
         "cloud_quality": (rng.random(n) > 0.2 * hard).astype(float),

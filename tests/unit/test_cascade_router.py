@@ -20,6 +20,7 @@ from confroute.decision import (
 from confroute.errors import ConfigurationError, SamplingError
 from confroute.routers._verdict import Draw, Draws, SamplingRouter, verdict
 from confroute.routers.cascade import CascadeRouter
+from confroute.routers.confidence import ConfidenceRouter
 from confroute.routers.entropy import EntropyRouter
 from confroute.routers.threshold import CloudShare, Threshold, threshold_at
 from confroute.testing import ScriptedSampler
@@ -218,6 +219,16 @@ def test_a_signal_that_stopped_early_makes_a_score_that_is_a_bound() -> None:
         assert low <= decision.score <= high
         whole = router.drawing_all().decide(QUESTION, ScriptedSampler(answers)).decision
         assert (whole.settled_early, whole.n_samples) == (False, 5)
+
+
+def test_the_confidence_router_is_a_signal_and_its_default_rules() -> None:
+    router = CascadeRouter(Trained(0.5), ConfidenceRouter(), band=(0.3, 0.7))
+    alone = ConfidenceRouter().decide(QUESTION, ScriptedSampler([answer(0.9)])).decision
+    decided = router.decide(QUESTION, ScriptedSampler([answer(0.9)]))
+    assert alone.threshold is not None
+    assert decided.decision.threshold == pytest.approx(0.3 + 0.4 * alone.threshold)
+    assert decided.decision.settled_early == alone.settled_early
+    assert router.drawing_all().decide(QUESTION, ScriptedSampler([answer(0.9)])).decision.n_samples == 5
 
 
 async def test_sync_and_async_give_one_verdict() -> None:

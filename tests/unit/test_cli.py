@@ -5,6 +5,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from confroute.cli import main
+from confroute.decision import Sample
 from confroute.models import load_model
 from confroute.testing import ScriptedSampler
 
@@ -28,25 +29,36 @@ def test_help_lists_the_commands() -> None:
 
 
 def test_route_prints_the_decision(edge: ScriptedSampler) -> None:
-    done = run("route", "Capital of France?", "--samples", "3")
+    done = run("route", "Capital of France?")
     assert done.exit_code == 0
     first, *groups = done.output.splitlines()
-    assert first == "cloud: 3 edge answers with 2 meanings: uncertainty 0.58 >= 0.50, the edge is unsure"
-    assert groups == ["  2 × Paris | paris", "  1 × Rome"]
+    assert first == (
+        "edge: 2 of 3 more answers agree, and 1 more would not change the verdict: uncertainty at most 0.49 "
+        "< 0.50, the edge is sure"
+    )
+    assert groups == ["  3 × Paris | paris", "  1 × Rome"]
 
 
 def test_route_as_json(edge: ScriptedSampler) -> None:
-    done = run("route", "Capital of France?", "--samples", "3", "--json")
+    done = run("route", "Capital of France?", "--samples", "3", "--threshold", "0", "--json")
     row = json.loads(done.output)
-    assert row["route"] == "cloud"
-    assert row["evidence"]["meanings"] == [["Paris", "paris"], ["Rome"]]
+    assert (row["route"], row["method"]) == ("cloud", "confidence")
+    assert row["evidence"]["answer"] == "Paris"
+    assert len(row["evidence"]["others"]) == len(row["evidence"]["agreement"]) == row["n_samples"] - 1
+
+
+def test_route_is_settled_by_a_likely_answer(edge: ScriptedSampler) -> None:
+    edge.script = [Sample("Paris", logprob=-0.02, n_tokens=1)]
+    done = run("route", "Capital of France?")
+    assert done.output.startswith("edge: probability 0.98: uncertainty at most 0.02")
+    assert len(edge.draws) == 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["route", "  "], "the question is empty"),
-        (["route", "q", "--samples", "0"], "n_samples is 0: expected at least 2"),
+        (["route", "q", "--samples", "-1"], "n_samples is -1: expected 0 for the probability alone"),
         (["route", "q", "--probe", "long"], "'long' is not one of"),
         (["nonsense"], "No such command 'nonsense'"),
     ],

@@ -85,6 +85,19 @@ def test_a_likely_answer_is_the_reply_and_nothing_more_is_drawn() -> None:
     assert draw.settings["append"] == ()
 
 
+@pytest.mark.parametrize(
+    ("scale", "threshold"),
+    [
+        ("confidence-brief-4", 0.2),
+        ("confidence-full-0", 0.4),
+        ("agreement-full-4", 0.5),
+        ("worked-full-9", 0.3),
+    ],
+)
+def test_each_scale_has_its_threshold(scale: str, threshold: float) -> None:
+    assert ConfidenceRouter(threshold={"worked-full-9": 0.3}).threshold_of(scale) == threshold
+
+
 def test_a_brief_look_asks_for_the_bare_answer_and_is_never_the_reply() -> None:
     edge = Edge(said(probability=0.9))
     decided = ConfidenceRouter(threshold=0.2, probe="brief").decide(QUESTION, edge)

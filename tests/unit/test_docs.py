@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 import confroute
-from confroute import EntropyRouter, RouteDecision, RouteRequest, SelfCheckRouter, TrainedRouter
+from confroute import ConfidenceRouter, RouteDecision, RouteRequest, SelfCheckRouter, TrainedRouter
 from confroute.calibration import calibrate
 from confroute.cli import main
 from confroute.decision import RouterInfo
@@ -32,7 +32,7 @@ from confroute.execution.log import DecisionLog
 from confroute.heads import KNNHead
 from confroute.heads.storage import Pair
 from confroute.testing import ScriptedRouter
-from tests.providers import Answer, Asked, Call, command_models, langchain_models, llamaindex_models
+from tests.providers import Answer, Asked, Call, Said, command_models, langchain_models, llamaindex_models
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -73,8 +73,8 @@ def blocks_of(page: Path) -> list[Block]:
 # What the models say
 
 _ANSWERS: dict[str, tuple[Sequence[Answer], Answer]] = {
-    "Who wrote Effi Briest?": (["Theodor Fontane"], "Theodor Fontane"),
-    "What is 17 * 23?": (["390", "391", "394", "383", "381"], "391"),
+    "Who wrote Effi Briest?": ([Said("Theodor Fontane", 0.95)], "Theodor Fontane"),
+    "What is 17 * 23?": ([Said(n, 0.4) for n in ("390", "391", "394", "383", "381")], "391"),
     "When is the boiler due?": (["In May"], "In May"),
     "How full is vat 7?": (["Vat 7 is 70 % full."], "Vat 7 is 70 % full."),
     "What does my contract say about notice?": (["Three months"], AssertionError("a private question left")),
@@ -127,6 +127,11 @@ def write_files(folder: Path, page: str) -> None:
         table.writerows(
             [s, int(a), int(b), 0.0002, 0.004] for s, a, b in zip(scores, edge, cloud, strict=True)
         )
+    doubt = np.clip(0.3 + 0.4 * ~edge + rng.normal(0, 0.15, 600), 0.01, 0.99).round(4)
+    with (folder / "both.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["score", "signal_score", "edge_correct", "cloud_correct"])
+        table.writerows(zip(scores, doubt, edge.astype(int), cloud.astype(int), strict=True))
     with (folder / "outcomes.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["question", "edge_quality", "cloud_quality", "score"])
@@ -147,6 +152,7 @@ def write_files(folder: Path, page: str) -> None:
 # Running the pages
 
 _NEEDS = {
+    "edge_models": ["langchain_core"],
     "langchain": ["langchain_core", "langchain"],
     "llamaindex": ["llama_index.core"],
     "privacy": ["langchain_core"],
@@ -330,7 +336,8 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield raised(ConfigurationError, lambda: blind.invoke(shown))
     misspelt: Any = {"configurable": {"confroute_privat": True}}
     yield raised(ConfigurationError, lambda: blind.invoke("Who?", config=misspelt))
-    yield raised(ConfigurationError, lambda: EntropyRouter().decide(RouteRequest.from_text("Who?")))
+    yield raised(ConfigurationError, lambda: ConfidenceRouter().decide(RouteRequest.from_text("Who?")))
+    yield reason(pair(ConfidenceRouter(), edge="Fontane"))
     yield calibrate([0.1] * 8 + [0.5] * 8 + [0.9] * 4, cloud_share=0.3).reason
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 import confroute
-from confroute import EntropyRouter
+from confroute import CloudShare, ConfidenceRouter, EntropyRouter
 from confroute.testing import ScriptedRouter
-from tests.providers import Asked, langchain_models, llamaindex_models
+from tests.providers import Asked, Said, langchain_models, llamaindex_models
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = [ROOT / "shared" / "confroute", ROOT / "langchain_confroute", ROOT / "llamaindex_confroute"]
@@ -39,8 +39,8 @@ def run(code: str, known: dict[str, Any]) -> Any:
     return exec(code, known)
 
 
-def answer(asked: Asked) -> str:
-    return f"{asked.model} answers"
+def answer(asked: Asked) -> Said:
+    return Said(f"{asked.model} answers", probability=0.9)
 
 
 @pytest.fixture
@@ -51,14 +51,16 @@ def providers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     from langchain_ollama import ChatOllama
     from langchain_openai import ChatOpenAI
 
-    return {"ChatOllama": ChatOllama, "ChatOpenAI": ChatOpenAI, "EntropyRouter": EntropyRouter}
+    return {"ChatOllama": ChatOllama, "ChatOpenAI": ChatOpenAI, "ConfidenceRouter": ConfidenceRouter}
 
 
 def test_chat_conf_route(providers: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     from langchain_confroute import ChatConfRoute
 
     run(example_of(ChatConfRoute), {})
-    assert capsys.readouterr().out.startswith("qwen2.5:1.5b answers 5 edge answers with one meaning")
+    assert capsys.readouterr().out.startswith(
+        "qwen2.5:1.5b answers probability 0.90: uncertainty at most 0.10"
+    )
 
 
 def test_runnable_conf_route(providers: dict[str, Any]) -> None:
@@ -115,6 +117,12 @@ def test_conf_route_decision_model(providers: dict[str, Any]) -> None:
     assert agent.invoke(QUESTION)["messages"][-1].text == "small answers"
 
 
+def test_cloud_share() -> None:
+    known: dict[str, Any] = {"ConfidenceRouter": ConfidenceRouter, "CloudShare": CloudShare}
+    run(example_of(CloudShare), known)
+    assert known["router"].threshold.share == 0.3
+
+
 def test_control(providers: dict[str, Any]) -> None:
     from langchain_confroute import ChatConfRoute
 
@@ -161,12 +169,13 @@ def test_llamaindex(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     code = example_of(getattr(llamaindex_confroute, name))
     assert sum(bool(line.strip()) for line in code.splitlines()) <= 10
     run(code, {})
-    assert "5 edge answers with one meaning" in capsys.readouterr().out
+    assert "3 of 3 more answers agree" in capsys.readouterr().out
 
 
 def test_every_example_is_tested_here() -> None:
     tested = {
         "ChatConfRoute",
+        "CloudShare",
         "ConfRouteDecisionModel",
         "ConfRouteLLM",
         "ConfRouteMiddleware",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -170,3 +172,33 @@ def test_a_last_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:
     path.write_text(whole.splitlines()[0][:40] + "\n" + whole, encoding="utf-8")
     with pytest.raises(ConfigurationError, match="line 1"):
         read_log(path)
+
+
+def test_scores_that_are_bounds_tell_the_share_alone() -> None:
+    rng = np.random.default_rng(0)
+    reference = Reference.of(rng.random(400))
+    bounds = [replace(one, settled_early=True) for one in logged(rng.random(200).round(1))]
+    same = drift(bounds, reference)
+    assert math.isnan(same.windows[0].p_scores)  # rounded scores would differ in distribution
+    assert not same.drifted
+    other = drift([replace(one, score=0.9) for one in bounds], reference)
+    assert other.drifted
+    assert other.proposed is None
+    assert "calibrate on new questions" in other.to_text()
+
+
+def test_a_bound_counts_where_it_tells_the_verdict() -> None:
+    told = [replace(one, settled_early=True) for one in logged([0.1] * 30 + [0.9] * 30, threshold=0.5)]
+    unknown = [replace(one, settled_early=True) for one in logged([0.3] * 10, threshold=0.35)]
+    last = logged([0.1], threshold=0.2)[0]
+    found = drift([*told, *unknown, last], Reference(100, None, 0.5))
+    assert (found.windows[0].n, found.skipped) == (61, 10)
+
+
+def test_a_log_of_bounds_is_a_reference_for_the_share(tmp_path: Path) -> None:
+    log = DecisionLog(tmp_path / "log.jsonl")
+    for score in (0.1, 0.2, 0.8, 0.9):
+        route: Any = "cloud" if score >= 0.5 else "edge"
+        log.write(RouteRequest.from_text("?"), decision(score, route=route, settled_early=True), None)
+    reference = read_reference(tmp_path / "log.jsonl")
+    assert (reference.n, reference.scores, reference.share) == (4, None, 0.5)

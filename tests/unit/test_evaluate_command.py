@@ -155,7 +155,7 @@ def questions(path: Path, n: int = 40, *, gold: bool = True) -> Path:
     return path
 
 
-@pytest.mark.parametrize("router", ["self-check", "entropy"])
+@pytest.mark.parametrize("router", ["self-check", "entropy", "confidence"])
 def test_two_live_models_and_nothing_is_asked_twice(
     router: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,7 +171,7 @@ def test_two_live_models_and_nothing_is_asked_twice(
     assert found["data"]["cloud_quality"]["estimate"] == 1
     assert found["at_threshold"]["kept"]["estimate"] == 1
     assert found["at_threshold"]["share"]["estimate"] == 0.5
-    # An answer and its check of each question; or five brief samples, and the edge's answer to every second.
+    # An answer and its check of each question; or five brief answers, and the edge's reply to every second.
     spent = (2 if router == "self-check" else 5.5) * 1e-6 + 0.5 * 1e-4
     assert found["at_threshold"]["cost"]["estimate"] == pytest.approx(spent)
     assert found["at_threshold"]["seconds"]["estimate"] > 0

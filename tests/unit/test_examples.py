@@ -12,10 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 import confroute
-from confroute import EntropyRouter
-from confroute.decision import RouteDecision
+from confroute import ConfidenceRouter
+from confroute.decision import RouteDecision, Sample
 from confroute.errors import ConfigurationError, ModelError
 from confroute.execution.accounts import Stats
+from confroute.routers.confidence import ConfidenceEvidence
 from examples.options import CORPUS, Options, options
 from examples.page import render
 from examples.page.turn import About, Source, Turn
@@ -75,7 +76,7 @@ class TestLangChain:
         return ChatConfRoute(
             edge=ScriptedChat(model="small", **edge),
             cloud=ScriptedChat(model="large", answers=["from the cloud"]),
-            router=EntropyRouter(n_samples=3, probe="brief"),
+            router=ConfidenceRouter(probe="brief"),
         )
 
     def test_a_question_that_the_passages_answer_stays(self, store: Any) -> None:
@@ -130,13 +131,13 @@ class TestLangChain:
         call = {"name": "search_documents", "args": {"query": "shop"}, "id": "1", "type": "tool_call"}
         edge = ScriptedChat(model="small", answers=["a", "b", "c"])
         cloud = ScriptedChat(model="large", answers=[AIMessage("", tool_calls=[call]), "at 13:00"])
-        routing = ConfRouteMiddleware(edge=edge, cloud=cloud, router=EntropyRouter(n_samples=3))
+        routing = ConfRouteMiddleware(edge=edge, cloud=cloud, router=ConfidenceRouter())
         config: Any = {"configurable": {"thread_id": "1"}}
         messages = agent(routing, store).invoke({"messages": [("user", SHOP)]}, config)["messages"]
         assert "The shop does close" in messages[2].text
-        routes = [m.response_metadata["confroute"]["route"] for m in messages if m.type == "ai"]
-        assert routes == ["cloud", "cloud"]
-        assert len(edge.seen) == 3, "the second step was decided anew"
+        decisions = [m.response_metadata["confroute"] for m in messages if m.type == "ai"]
+        assert [decision["route"] for decision in decisions] == ["cloud", "cloud"]
+        assert len(edge.seen) == decisions[0]["n_samples"] > 1, "the second step was decided anew"
 
 
 class TestLlamaIndex:
@@ -168,15 +169,15 @@ class TestLlamaIndex:
         llm = ConfRouteLLM(
             edge=ScriptedLLM(model="small", answers=answers),
             cloud=ScriptedLLM(model="large", answers=["from the cloud"]),
-            router=EntropyRouter(n_samples=3, probe="brief"),
+            router=ConfidenceRouter(probe="brief"),
         )
         return RoutedQueryEngine(retriever=index.as_retriever(similarity_top_k=3), llm=llm)
 
     @pytest.mark.parametrize(
         ("question", "answers", "said", "method"),
         [
-            (SHOP, ["13:00"], "13:00", "entropy"),
-            (SHOP, ["13:00", "noon", "never"], "from the cloud", "entropy"),
+            (SHOP, ["13:00"], "13:00", "confidence"),
+            (SHOP, ["13:00", "noon", "never"], "from the cloud", "confidence"),
             (TUNGSTEN, ["3"], "from the cloud", "forced"),
         ],
     )
@@ -203,7 +204,7 @@ class TestLlamaIndex:
         def asked(answers: list[str]) -> Any:
             edge = ScriptedLLM(model="small", answers=answers)
             cloud = ScriptedLLM(model="large", answers=["from the cloud"])
-            router = EntropyRouter(n_samples=3, probe="brief")
+            router = ConfidenceRouter(probe="brief")
             return engine(index, edge=edge, cloud=cloud, router=router).query(SHOP)
 
         sure, unsure = asked(["13:00"]), asked(["13:00", "noon", "never"])
@@ -211,21 +212,56 @@ class TestLlamaIndex:
         assert "the edge is unsure → cloud" in unsure.metadata["selector_result"].reason
 
 
+def look(**told: Any) -> dict[str, Any]:
+    """Return what the router saw, as plain data."""
+    answer = Sample(told.pop("answer", "Paris"))
+    others = tuple(Sample(text) for text in told.pop("others", ()))
+    told = {"probability": None, "n_samples": 4, "agreement": (), **told}
+    return ConfidenceEvidence(answer=answer, others=others, **told).to_dict()
+
+
 class TestPage:
     DECISION = RouteDecision(
-        route="cloud", score=0.9, threshold=0.5, method="entropy", reason="<b>unsure</b>", private=True
+        route="cloud", score=0.9, threshold=0.5, method="confidence", reason="<b>unsure</b>", private=True
     ).to_dict()
 
     def test_what_models_and_documents_say_is_escaped(self) -> None:
         evil = "<script>alert(1)</script>"
-        evidence = {"meanings": [[evil, evil], ["other"]], "entropy": 0.6}
+        evidence = look(answer=evil, others=[evil, "other"], agreement=[0.9, 0.1], problem=evil)
         turn = Turn([Source(evil, evil)], {**self.DECISION, "evidence": evidence}, evil)
-        drawn = render.verdict(turn) + render.meanings(turn) + render.sources(turn)
+        drawn = render.verdict(turn) + render.look(turn) + render.sources(turn)
         drawn += render.heading(About(evil, evil, evil, [evil])) + render.failure(ValueError(evil))
         assert "<script" not in drawn
         assert "<b>unsure" not in drawn
-        assert "× 2" in drawn
-        assert "2 meanings, entropy 0.60 nats" in drawn
+
+    @pytest.mark.parametrize(
+        ("told", "drawn"),
+        [
+            ({"probability": 0.975}, ["probability 0.97", "Nothing more was drawn, since that settled it."]),
+            (
+                {"others": ["a", "b", "c"], "agreement": [0.9, 0.2, 0.5]},
+                ["✓ agrees</b><span>a<", "✗ differs</b><span>b<", "✓ agrees</b><span>c<", "1 more would not"],
+            ),
+            ({"problem": "declines to answer"}, ["It cannot be used: it declines to answer."]),
+            ({"answer": " "}, ["(nothing)"]),
+        ],
+    )
+    def test_the_look_and_what_agrees_with_it(self, told: dict[str, Any], drawn: list[str]) -> None:
+        panel = render.look(Turn(None, {**self.DECISION, "evidence": look(**told)}))
+        for text in drawn:
+            assert text in panel
+
+    @pytest.mark.parametrize(
+        ("route", "settled_early", "told"),
+        [
+            ("edge", True, "uncertainty at most 0.90,"),
+            ("cloud", True, "uncertainty at least 0.90,"),
+            ("cloud", False, "uncertainty 0.90,"),
+        ],
+    )
+    def test_a_bound_is_said_as_such(self, route: str, settled_early: bool, told: str) -> None:
+        decision = {**self.DECISION, "route": route, "settled_early": settled_early}
+        assert told in render.verdict(Turn(None, decision))
 
     def test_a_fallback_and_a_pin_are_said(self) -> None:
         decision = {**self.DECISION, "route": "edge", "fallback_from": "cloud", "fallback_cause": "no <net>"}
@@ -235,7 +271,8 @@ class TestPage:
 
     def test_what_is_not_known_yet(self) -> None:
         assert render.verdict(Turn()) == render.WAITING
-        assert render.sources(Turn()) == render.meanings(Turn()) == ""
+        assert render.sources(Turn()) == render.look(Turn()) == ""
+        assert "not looked at" in render.look(Turn(None, {**self.DECISION, "evidence": None}))
         assert "No passage" in render.sources(Turn([]))
 
     def test_unknown_money_is_unknown(self) -> None:
@@ -282,6 +319,10 @@ class TestOptions:
         (chosen,) = seen
         assert (chosen.edge, chosen.threshold, chosen.router.threshold) == ("ollama:qwen2.5:1.5b", 0.3, 0.3)
         assert chosen.questions() == []
+
+    def test_the_routers_own_threshold_holds_unless_one_is_given(self) -> None:
+        assert Options().router.threshold == ConfidenceRouter().threshold
+        assert Options(threshold=0.0).router.threshold == 0
 
     def test_a_stores_name_follows_the_documents(self, documents: Path) -> None:
         before = Options(documents).store_name

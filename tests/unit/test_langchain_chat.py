@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import uuid4
@@ -12,7 +13,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable
 from pydantic import ValidationError
 
-from confroute import EntropyRouter, RouteDecision
+from confroute import CloudShare, EntropyRouter, RouteDecision
 from confroute.decision import Router
 from confroute.errors import BothModelsFailedError
 from confroute.testing import ScriptedRouter
@@ -321,5 +322,8 @@ def test_the_cache_key_tells_pairs_and_thresholds_apart() -> None:
     keys = {
         str(pair(EntropyRouter(threshold=0.5))._identifying_params),
         str(pair(EntropyRouter(threshold=0.6))._identifying_params),
+        json.dumps(pair(EntropyRouter(threshold=CloudShare(0.3)))._identifying_params),
+        json.dumps(pair(EntropyRouter(threshold=CloudShare(0.4)))._identifying_params),
+        json.dumps(pair(EntropyRouter(threshold={"entropy-full": 0.3}))._identifying_params),
     }
-    assert len(keys) == 2
+    assert len(keys) == 5

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.providers import Asked, langchain_models, llamaindex_models
+from tests.providers import Asked, Said, langchain_models, llamaindex_models
 
 README = Path(__file__).parents[2] / "README.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
@@ -18,8 +18,8 @@ def block_with(text: str) -> str:
     return found[0]
 
 
-def answer(asked: Asked) -> str:
-    return f"{asked.model} answers"
+def answer(asked: Asked) -> Said:
+    return Said(f"{asked.model} answers", 0.9)
 
 
 def run(block: str, known: dict[str, Any]) -> None:
@@ -33,7 +33,7 @@ def test_langchain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     run(block_with("from langchain_confroute import ChatConfRoute"), known)
     assert capsys.readouterr().out == "qwen2.5:1.5b answers\n"
     run(block_with('reply.response_metadata["confroute"]'), known)
-    assert "edge answers with one meaning" in capsys.readouterr().out
+    assert capsys.readouterr().out == "probability 0.90: uncertainty at most 0.10 < 0.20, the edge is sure\n"
     pytest.importorskip("langchain")
     run(block_with("RunnableRouteDecision(router=router, edge=edge)"), known)
     assert capsys.readouterr().out == "edge qwen2.5:1.5b answers\nqwen2.5:1.5b answers\n"

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from confroute.evaluation.outcomes import Outcomes
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_ROUTERS = ("entropy", "self-check")
+_DEFAULT_ROUTER = "confidence"
+_ROUTERS = (_DEFAULT_ROUTER, "entropy", "self-check")
 _BENCHMARKS = ("mmlu", "gsm8k", "mt-bench")
 _EXIT_DRIFT = 4
 
@@ -32,7 +33,7 @@ _EXIT_DRIFT = 4
 @click.option(
     "--router",
     metavar="FOLDER",
-    help="A saved router; with live models also entropy or self-check.  [default: entropy]",
+    help="A saved router; with live models also confidence, entropy or self-check.  [default: confidence]",
 )
 @click.option("--encoder", help="The saved router's encoder from another place, such as a folder.")
 @click.option("--threshold", type=float, help="Its threshold.  [default: the router's own]")
@@ -199,18 +200,20 @@ def _live(options: dict[str, Any]) -> tuple[Outcomes, Signal, float | None]:
         else None
     )
     time = data.seconds(drafts=live.drafts, deciding=data.decision_seconds)
-    return data, Signal(options["router"] or "entropy", live.scores, money, time), live.threshold
+    return data, Signal(options["router"] or _DEFAULT_ROUTER, live.scores, money, time), live.threshold
 
 
 def _router(options: dict[str, Any]) -> Any:
+    from confroute.routers.confidence import ConfidenceRouter
     from confroute.routers.entropy import EntropyRouter
     from confroute.routers.self_check import SelfCheckRouter
 
     makers: dict[str, Any] = {
+        "confidence": lambda: ConfidenceRouter(probe="brief"),
         "entropy": lambda: EntropyRouter(probe="brief"),
         "self-check": SelfCheckRouter,
     }
-    maker = makers.get(options["router"] or "entropy")
+    maker = makers.get(options["router"] or _DEFAULT_ROUTER)
     return maker() if maker is not None else _saved(options)
 
 

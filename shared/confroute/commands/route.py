@@ -9,23 +9,22 @@ import click
 
 @click.command(no_args_is_help=True)
 @click.argument("question")
-@click.option("--edge", default="local:smollm2", show_default=True, help="The edge model, which is sampled.")
-@click.option("--samples", default=5, show_default=True, help="Answers to draw.")
-@click.option(
-    "--threshold", default=0.5, show_default=True, help="Cloud from this uncertainty on, in [0, 1]."
-)
+@click.option("--edge", default="local:smollm2", show_default=True, help="The edge model, which is asked.")
+@click.option("--samples", default=4, show_default=True, help="Further answers to draw at most.")
+@click.option("--threshold", type=float, help="Cloud from this uncertainty on.  [default: the router's own]")
 @click.option(
     "--probe",
     type=click.Choice(["brief", "full"]),
     default="brief",
     show_default=True,
-    help="Draw bare answers, or whole replies.",
+    help="Look at a bare answer, or at the whole reply.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the decision as one line of JSON.")
-def route(question: str, edge: str, samples: int, threshold: float, probe: str, as_json: bool) -> None:
+def route(question: str, edge: str, samples: int, threshold: float | None, probe: str, as_json: bool) -> None:
     """Print the decision for one QUESTION.
 
-    Samples the edge model, groups its answers by meaning, and says which model should answer.
+    The edge model answers once. Where that does not settle it, a few more answers are drawn and held against
+    the first. Then this says which model should answer.
 
     \b
     Example:
@@ -34,13 +33,13 @@ def route(question: str, edge: str, samples: int, threshold: float, probe: str, 
     from confroute.decision import RouteRequest
     from confroute.errors import ConfRouteError, ModelError
     from confroute.models import load_model
-    from confroute.routers.entropy import EntropyRouter
+    from confroute.routers.confidence import ConfidenceRouter
 
     if not question.strip():
         raise click.UsageError(
             'the question is empty: expected a text, as in confroute route "Who wrote it?"'
         )
-    router = EntropyRouter(n_samples=samples, threshold=threshold, probe=probe)  # type: ignore[arg-type]  # click has checked the choice
+    router = ConfidenceRouter(n_samples=samples, threshold=threshold, probe=probe)  # type: ignore[arg-type]  # click has checked the choice
     model = load_model(edge)
     try:
         decided = router.decide(RouteRequest.from_text(question), model)

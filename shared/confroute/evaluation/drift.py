@@ -23,7 +23,7 @@ from confroute.errors import ConfigurationError, require
 from confroute.evaluation.bootstrap import Interval, interval_of
 from confroute.evaluation.inference import holm, wilson
 from confroute.evaluation.ranking import FloatArray, column, resampled_counts
-from confroute.evaluation.tables import numbers, read_rows
+from confroute.evaluation.tables import comparable, numbers, read_rows
 
 _BY_ROUTER = frozenset({"trained", "confidence", "entropy", "self_check", "cascade", "fallback"})
 _FEWEST = 20
@@ -39,12 +39,19 @@ class Logged:
         score: "The cloud is needed".
         threshold: The threshold that ruled.
         router: The router's name and version.
+        settled_early: Whether the score is a bound, since drawing stopped once the verdict was settled.
     """
 
     time: datetime
     score: float
     threshold: float
     router: str
+    settled_early: bool = False
+
+    def tells(self, threshold: float) -> bool:
+        """Whether the score tells the verdict at a threshold: a bound must lie on the side that it bounds."""
+        goes = self.score >= self.threshold
+        return not self.settled_early or goes == (self.score >= threshold)
 
 
 @dataclass(frozen=True)
@@ -82,9 +89,10 @@ class Drift:
         n_tests: Number of p-values that were adjusted together, by Holm's method.
         alpha: Chance of any false alarm among them.
         proposed: Threshold that would send `expected_share` of the log's questions to the cloud again, with
-            its bootstrap interval; None where there is no drift.
+            its bootstrap interval; None where there is no drift, or scores are bounds.
         proposed_share: Cloud share of the log's questions at `proposed`.
-        skipped: Rows that no router decided: forced, private, without a score, or of another router.
+        skipped: Rows that no router decided (forced, private, without a score), of another router, or whose
+            score is a bound that does not tell the verdict at `threshold`.
         thresholds: Distinct thresholds in the log.
     """
 
@@ -132,6 +140,11 @@ class Drift:
         )
         if self.thresholds > 1:
             told += f"the log holds {self.thresholds} thresholds: shares are told at the last one\n"
+        if self.drifted and self.proposed is None:
+            return (
+                f"{told}drift: the cloud share is another. Scores are bounds, so that the log tells no "
+                "threshold that would restore it: calibrate on new questions"
+            )
         if self.proposed is None:
             return f"{told}no drift found: keep the threshold {self.threshold:.3f}"
         return (
@@ -179,7 +192,9 @@ def read_log(path: str | Path) -> tuple[list[Logged], int]:
                 others += 1
                 continue
             router = f"{decision.router.name} {decision.router.version}" if decision.router else "a router"
-            logged.append(Logged(time.astimezone(), decision.score, decision.threshold, router))
+            logged.append(
+                Logged(time.astimezone(), decision.score, decision.threshold, router, decision.settled_early)
+            )
     return sorted(logged, key=lambda one: one.time), others
 
 
@@ -215,7 +230,8 @@ def read_reference(path: str | Path) -> Reference:
 
     Args:
         path: A table with a column ``score`` (the ``questions.csv`` of an evaluation is one), an earlier log
-            of decisions, or the ``calibration.json`` of a router's folder, which knows the cloud share alone.
+            of decisions, or the ``calibration.json`` of a router's folder, which knows the cloud share alone,
+            as does a log with scores that are bounds.
 
     Raises:
         ConfigurationError: If the file is none of them.
@@ -231,7 +247,12 @@ def read_reference(path: str | Path) -> Reference:
     rows = read_rows(path)
     if "time" in rows[0] and "route" in rows[0]:
         logged, _ = read_log(path)
+        if any(one.settled_early for one in logged):
+            return Reference(
+                len(logged), None, float(np.mean([one.score >= one.threshold for one in logged]))
+            )
         return Reference.of([one.score for one in logged])
+    rows, _ = comparable(rows, path.name)
     return Reference.of(numbers(rows, "score", path.name))
 
 
@@ -249,7 +270,9 @@ def drift(
     Scores by a two-sample Kolmogorov-Smirnov test, cloud share by Fisher's exact test on counts above and
     below the threshold, for all decisions and for each day with twenty or more; p-values are adjusted
     together. Decisions are taken to be independent: many calls of one agent or one user are not, and make
-    p-values too small. Where the log holds decisions of several routers, the last one's count.
+    p-values too small. Where the log holds decisions of several routers, the last one's count. Scores that
+    are bounds tell a share and no distribution: where the log holds any, the cloud share alone is tested, on
+    the decisions whose verdict at the last threshold is known, and no other threshold is proposed.
 
     Args:
         log: Decisions, in order of time.
@@ -264,12 +287,16 @@ def drift(
         MissingExtraError: If scipy is not installed.
     """
     last = log[-1] if log else None
-    ours = [one for one in log if last is not None and one.router == last.router]
+    ours = [
+        one for one in log if last is not None and one.router == last.router and one.tells(last.threshold)
+    ]
     if last is None or min(len(ours), reference.n) < _FEWEST:
         raise ConfigurationError(
             f"{len(ours)} decisions and {reference.n} calibration scores: expected at least {_FEWEST} of each"
         )
     require("scipy", extra="evaluate", purpose="Testing for drift")
+    if bounds := any(one.settled_early for one in ours):
+        reference = Reference(reference.n, None, reference.share_at(last.threshold))
     days: dict[str, list[Logged]] = {}
     for one in ours:
         days.setdefault(one.time.date().isoformat(), []).append(one)
@@ -294,7 +321,7 @@ def drift(
         skipped=skipped + len(log) - len(ours),
         thresholds=len({one.threshold for one in ours}),
     )
-    if not found.drifted:
+    if bounds or not found.drifted:
         return found
     scores = np.array([one.score for one in ours])
     proposed = _threshold_for(scores, expected, n_resamples, seed)

@@ -22,7 +22,8 @@ from confroute.evaluation.tables import SETTLED_EARLY, read_rows, texts
 from confroute.labelling.correct import RULE, is_right
 from confroute.models import Model
 from confroute.routers._verdict import ScoringRouter, drawing_all
-from confroute.routers.threshold import CloudShare, Threshold, threshold_at
+from confroute.routers.confidence import ConfidenceRouter
+from confroute.routers.threshold import CloudShare, threshold_at
 
 Prices = Mapping[str, tuple[float, float]]
 
@@ -178,7 +179,7 @@ def evaluate_live(
             prices=prices,
             max_concurrency=max_concurrency,
         )
-    return _live(questions, ran, answers, judgement, router.threshold, name, (weak.name, strong.name))
+    return _live(questions, ran, answers, judgement, router, name, (weak.name, strong.name))
 
 
 def _live(
@@ -186,7 +187,7 @@ def _live(
     ran: Sequence[_Ran],
     answers: Mapping[str, Sequence[str]],
     judgement: Judgement | None,
-    threshold: Threshold,
+    router: ScoringRouter,
     name: str,
     models: tuple[str, str],
 ) -> Live:
@@ -230,14 +231,17 @@ def _live(
         notes=tuple(notes),
     )
     drafts = any(one.decided.draft is not None for one in rows)
-    standing = None if isinstance(threshold, CloudShare) else threshold_at(threshold, scale, math.nan)
-    return Live(
-        outcomes,
-        np.array(scores, dtype=np.float64),
-        drafts,
-        None if standing is None or math.isnan(standing) else standing,
-        judgement,
-    )
+    return Live(outcomes, np.array(scores, dtype=np.float64), drafts, _standing(router, scale), judgement)
+
+
+def _standing(router: ScoringRouter, scale: str) -> float | None:
+    """Return the threshold that a router has for a scale; None where its traffic sets it."""
+    if isinstance(router.threshold, CloudShare):
+        return None
+    if isinstance(router, ConfidenceRouter):
+        return router.threshold_of(scale)
+    standing = threshold_at(router.threshold, scale, math.nan)
+    return None if math.isnan(standing) else standing
 
 
 def _comparable(ran: Sequence[_Ran], known: Sequence[int], notes: list[str]) -> tuple[list[int], str]:

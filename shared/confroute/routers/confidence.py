@@ -200,7 +200,7 @@ class ConfidenceRouter(SamplingRouter):
         """Look at one answer, and draw others as far as they can change the verdict."""
         (answer,) = yield self._draw(1, temperature=None if self.probe == "full" else 0.0, logprobs=True)
         seen = self._seen(answer, request)
-        threshold = self._threshold(seen)
+        threshold = self.threshold_of(self._scale(seen))
         problem = problem_of(answer, request)
         if problem is not None:
             return self._verdict(request, seen, threshold, problem=problem)
@@ -244,9 +244,14 @@ class ConfidenceRouter(SamplingRouter):
     def _scale(self, seen: _Seen) -> str:
         return f"{seen.kind}-{self.probe}-{seen.n}"
 
-    def _threshold(self, seen: _Seen) -> float:
-        default = DEFAULT_THRESHOLDS[seen.kind if seen.n else f"{seen.kind}-0"]
-        return threshold_at(self.threshold, self._scale(seen), default)
+    def threshold_of(self, scale: str) -> float:
+        """Return the threshold that rules a scale now.
+
+        Args:
+            scale: Its name, as in ``RouteDecision.router``.
+        """
+        kind, _, n = scale.split("-")
+        return threshold_at(self.threshold, scale, DEFAULT_THRESHOLDS[kind if n != "0" else f"{kind}-0"])
 
     def _verdict(
         self, request: RouteRequest, seen: _Seen, threshold: float, *, problem: str | None = None

@@ -54,7 +54,7 @@ class CloudShare:
 
     Example:
         ```python
-        router = EntropyRouter(probe="brief", threshold=CloudShare(0.3))
+        router = ConfidenceRouter(probe="brief", threshold=CloudShare(0.3))
         ```
     """
 

@@ -6,7 +6,7 @@ from confroute.uncertainty.phrases.table import WORD as _W
 from confroute.uncertainty.phrases.table import Phrases
 
 _SOURCE = (
-    r"(?:documents?|contexts?|texts?|passages?|sources?|articles?|excerpts?|information|materials?|content"
+    r"(?:documents?|contexts?|texts?|passages?|sources?|articles?|excerpts?|information|materials|content"
     r"|snippets?|(?:search )?results?|paragraphs?|files?|records|knowledge base|data|conversation|transcript"
     r"|details|references)"
 )
@@ -34,7 +34,8 @@ _STATED = (
 )
 
 ENGLISH = Phrases(
-    cue=r"not|n't|dont|no|none|nothing|nobody|cannot|cant|un\w{1,20}|insufficient|impossible|idk|dunno|n/a"
+    cue=r"not|never|n't|dont|no|none|nothing|nobody|cannot|cant|un\w{1,20}|insufficient"
+    r"|impossible|idk|dunno|n/a"
     r"|na|decline|sorry|apologi[sz]e|apologies|hard|difficult|beyond|outside|lacks?|silent|need|without"
     r"|against|rather|beats|idea|clue",
     openings=r"(?:unfortunately|sorry|i'm (?:so |very |really )?sorry|i am (?:so |very |really )?sorry"
@@ -58,7 +59,8 @@ ENGLISH = Phrases(
     rf"| accurately)? {_CAN}"
     rf"|(?:did not|didn't|have not|haven't) (?:find|found|see|come across) {_INFORMATION}"
     rf"|(?:find|found|see|could find|have|can find) no {_INFORMATION}"
-    r"|have no (?:idea|knowledge|clue|record|memory|access|way of|means of)"
+    r"|have (?:no (?:idea|knowledge|clue|record|memory|access|way of|means of)"
+    rf"|(?:no|not enough|insufficient) {_INFORMATION})"
     rf"|lack (?:the )?{_INFORMATION}|(?:would )?need more {_INFORMATION}|would rather not"
     r"|prefer not to|(?:must|have to) (?:respectfully |politely )?decline|am not [a-z]{1,12} sure)"
     r"|(?:i'm|i am|we're|we are)(?: really| honestly| unfortunately| currently| also| still| just| simply"
@@ -66,11 +68,14 @@ ENGLISH = Phrases(
     r"|comfortable|allowed|permitted|authori[sz]ed|qualified|programmed|designed|in a position)"
     rf"|(?:not able|unable) to {_CAN}|unsure|uncertain|unaware|unfamiliar)"
     r"|(?:idk|(?:i )?dunno)(?=$|,| (?:who|what|which|when|where|why|how|if|that|this))"
-    r"|i'd rather not|(?:don't|do not) know|can't say|cannot say"
+    r"|(?:that's|that is|this is|it's) (?:not something|nothing) (?:that )?i (?:can|could"
+    r"|am able to)|i'd rather not|(?:don't|do not) know|can't say|cannot say"
     rf"|(?:cannot|can't|unable to|not able to|could not|couldn't) (?:answer|determine|find {_INFORMATION}"
     r"|provide|be determined|help with)"
-    r"|(?:it is|it's|it remains) (?:currently )?(?:unknown|unclear|not known|not clear|not stated"
-    r"|not specified|not mentioned|not provided|not given)"
+    r"|(?:it is|it's|it remains) (?:currently )?(?:unknown|unclear|not known|not clear"
+    r"|not (?:stated|specified|mentioned|provided|given)(?=$| (?:who|what|which|when|where|why"
+    r"|how|if|whether))"
+    rf"|not (?:stated|specified|mentioned|provided|given) (?:in|by|within) (?:{_W} ){{0,4}}{_SOURCE})"
     r"|(?:it is|it's) (?:not possible|impossible|not feasible|difficult|hard) (?:for me )?to (?:say|tell"
     r"|determine|know|answer|identify|establish|conclude|infer|provide|ascertain|find out|be certain)"
     r"|it (?:cannot|can't|can not) be (?:determined|said|known|inferred)"
@@ -83,7 +88,7 @@ ENGLISH = Phrases(
     r"|provided|given|found|that|concerning|for|to)\b|$)"
     r"|(?:no one|nobody)(?: really| actually)? knows"
     rf"|(?:the|this|these|that|those|my|our|your|none of the|any|neither|nothing in the|no) (?:{_W} ){{0,3}}"
-    rf"{_SOURCE}(?: {_W}){{0,5}}? (?:(?:do|does|did){_NOT} {_SAY}"
+    rf"{_SOURCE}(?: {_W}){{0,5}}? (?:(?:(?:do|does|did){_NOT}|never) {_SAY}s?"
     rf"|(?:contain|provide|include|give|offer|ha)(?:s|ve|es)? no {_INFORMATION}|lacks? {_INFORMATION}"
     r"|(?:is|are) (?:silent|insufficient|not sufficient))"
     rf"|(?:none of the|no|nothing in the|neither) (?:{_W} ){{0,3}}{_SOURCE}(?: {_W}){{0,3}}? "

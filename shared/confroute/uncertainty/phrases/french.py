@@ -7,7 +7,7 @@ from confroute.uncertainty.phrases.table import Phrases
 
 _SOURCE = (
     r"(?:documents?|contextes?|textes?|sources?|articles?|extraits?|passages?|informations?|donnees|elements"
-    r"|paragraphes?|resultats|materiel)"
+    r"|paragraphes?|resultats)"
 )
 _INFORMATION = (
     r"(?:information|informations|reponse|donnees?|details?|precisions?|mention"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from confroute.uncertainty.phrases.table import WORD as _W
 from confroute.uncertainty.phrases.table import Phrases
 
-_SOURCE = (
+_TEXT = (
     r"(?:dokument\w{0,3}|kontext\w{0,2}|text\w{0,3}|quelle\w?|artikel\w?|unterlage\w?"
     r"|auszug\w{0,2}|auszuge\w?"
-    r"|abschnitt\w{0,3}|informationen|angaben|daten|material\w{0,3}|textstelle\w?|passage\w?|datei\w{0,2})"
+    r"|abschnitt\w{0,3}|materialien|textstelle\w?|passage\w?|datei\w{0,2})"
 )
+_SOURCE = rf"(?:{_TEXT}|informationen|angaben|daten)"
 _INFORMATION = (
     r"(?:informationen|information|angaben?|auskunfte?|daten|hinweise?|erwahnung|antwort|kenntnis\w{0,3})"
 )
@@ -18,34 +19,35 @@ _SAY = (
     r"|beantwortet|beantworten|aufgefuhrt|beschrieben|hervor|gesagt|gibt|geben|liefert|liefern"
     r"|verrat|verraten)"
 )
+_OF_ONESELF = (
+    r"(?=[^,]{0,80}\b(?:ich|wir|mir|uns)\b)(?=[^,]{0,140}\b(?:nicht|nichts|keine?[nrs]?|keinerlei|fehlt|fehlen)\b)"
+    r"[^,]{0,140}\b(?:weiss|wissen|bekannt|gefunden|finden?|fand|sagen|beantworten|antworten|helfen"
+    r"|weiterhelfen|behilflich|dienen|geben|bereitstellen|bestimmen|beurteilen|nennen|erstellen|unterstutzen"
+    r"|erfullen|nachkommen|entnehmen|ermitteln|bestatigen|anbieten|feststellen|teilen|informationen|angaben"
+    r"|auskunfte?|hinweise?|daten|kenntnis\w{0,3}|ahnung|zugriff|zugang|idee|sicher|in der lage|befugt"
+    r"|berechtigt|verstehe|erinnern|uberfragt)\b(?:[^,]{0,40}\b(?:nicht|nichts)\b)?"
+    r"|ich bin (?:mir )?(?:da )?(?:unsicher|uberfragt)"
+)
+_OF_SOURCES = (
+    rf"(?=[^,]{{0,140}}\b(?:{_TEXT}|(?:bereitgestellte|vorliegende|gegebene|vorhandene"
+    rf"|verfugbare)n? {_SOURCE})\b)(?=[^,]{{0,140}}\b(?:nicht|nichts|keine?[nrs]?|keinerlei"
+    r"|fehlt|fehlen)\b)"
+    rf"[^,]{{0,140}}\b(?:{_SAY}|{_INFORMATION}|fehlt|fehlen|entnehmen|bestimmen|ersichtlich"
+    r"|reich(?:t|en)|ausreich\w{1,4})\b"
+    r"(?:[^,]{0,60}\b(?:nicht|nichts|keine?[nrs]?)\b)?"
+)
 
 GERMAN = Phrases(
-    cue=r"nicht|nichts|kein\w{0,2}|leider|unbekannt|unklar|weder|unmoglich|ahnung|ohne|tut mir"
+    cue=r"nicht|fehl(?:t|en)|nichts|kein\w{0,2}|leider|unbekannt|unklar|weder|unmoglich|ahnung|ohne|tut mir"
     r"|entschuldig\w{1,5}"
     r"|uberfragt|passe",
-    openings=r"(?:leider|es tut mir (?:sehr )?leid|tut mir leid|entschuldigung|entschuldigen sie(?: bitte)?"
+    openings=r"(?:leider|sorry|es tut mir (?:sehr )?leid|tut mir leid|entschuldigung"
+    r"|entschuldigen sie(?: bitte)?"
     r"|ich bedauere?|bedauerlicherweise|ehrlich gesagt|antwort|die antwort lautet|danke fur [^,.;]{1,60}"
     r"|als (?:ein |eine )?(?:ki|kunstliche|sprachmodell|virtueller?)[^,.;]{0,50}?(?=,| kann| habe| bin| darf)"
     r"|(?:auf (?:der )?(?:grundlage|basis)|basierend auf|laut|gemass|anhand|aufgrund|nach|in|im|aus) "
     rf"(?:{_W} ){{0,5}}{_SOURCE}(?=,| kann| lasst| ist| habe)|dass|da)",
-    declines=r"(?:ich|wir) (?:weiss|wissen) (?:es |das |dies |dazu |leider |auch |wirklich "
-    r"|ehrlich gesagt ){0,3}"
-    r"(?:nicht|nichts)"
-    r"|(?:(?:ich|wir) )?(?:habe|haben|besitze|verfuge)(?: ich"
-    rf"| wir)? (?:{_W} ){{0,5}}(?:keine?n?|keinerlei|nicht)"
-    rf" (?:{_W} ){{0,3}}(?:{_INFORMATION}|ahnung|zugriff|zugang|wissen|idee|gefunden|finden)"
-    rf"|(?:(?:ich|wir|dazu|hierzu|dabei|damit|daruber|das|dies|da|hier|diese frage|bei {_W}"
-    r"|ihnen|dir) )?(?:leider )?(?:kann|konnen|konnte|darf|mochte|werde)(?: ich"
-    rf"| wir)? (?:{_W} ){{0,9}}(?:nicht|nichts|keine?n?)"
-    rf" (?:{_W} ){{0,6}}(?:helfen|behilflich|beantworten|sagen|dienlich|weiterhelfen|finden"
-    r"|geben|bereitstellen|bestimmen|beurteilen"
-    r"|nennen|antworten|erstellen|unterstutzen|erfullen|machen|nachkommen|entnehmen|ermitteln"
-    r"|dienen|bestatigen"
-    r"|anbieten|teilen|feststellen)"
-    r"|(?:(?:ich|wir) )?(?:bin|sind)(?: ich| wir)?(?: mir)?(?: da| dabei| leider"
-    r"| daruber)? (?:nicht (?:ganz |vollig )?(?:sicher"
-    r"|in der lage|befugt|berechtigt)|unsicher|uberfragt)"
-    r"|(?:ich |wir )?(?:finde|fand|sehe) (?:dazu |hierzu |daruber |leider ){0,2}(?:keine?n?|nichts)"
+    declines=rf"{_OF_ONESELF}"
     rf"|(?:das|dies|es|die antwort|die frage)(?: {_W}){{0,3}}? (?:lasst|lassen|kann|ist|wird"
     rf"|geht)(?: sich)?(?: {_W}){{0,6}}? nicht"
     rf" (?:{_W} ){{0,4}}(?:sagen|bestimmen|beantworten|feststellen|ermitteln|bekannt|klar"
@@ -55,23 +57,23 @@ GERMAN = Phrases(
     r"|beantworten|feststellen|ermitteln|entnehmen|ableiten|beurteilen)"
     r"|es ist (?:mir )?(?:leider )?(?:unbekannt|unklar|nicht bekannt|nicht klar|nicht moglich"
     r"|unmoglich)(?=,|$| z)"
-    r"|(?:es gibt|es liegen|es finden sich|mir liegen|dazu liegen|dazu gibt es"
-    rf"|hierzu gibt es)(?: {_W}){{0,4}}?"
+    rf"|(?:(?:daruber|dazu|hierzu|mir|uns|davon|zu {_W}) (?:liegen|liegt|gibt es|finden sich"
+    r"|findet sich|fehlen)"
+    r"|es gibt|es liegen|es finden sich"
+    rf")(?: {_W}){{0,4}}?"
     rf" keine?(?: {_W}){{0,2}}? {_INFORMATION}"
     rf"|keine? (?:{_W} )?{_INFORMATION}(?= (?:zu|uber|verfugbar|vorhanden|im|in|gefunden)\b|$)"
     r"|niemand weiss|das weiss (?:ich|niemand|keiner) nicht|das weiss (?:niemand|keiner)"
-    rf"|(?:aus|in|im|auf|den|dem|der|anhand)(?: {_W}){{0,4}}? {_SOURCE}(?: {_W}){{0,5}}?"
-    rf" (?:nicht|nichts|keine?n?|keinerlei)(?: {_W}){{0,5}}?(?: {_SAY}| {_INFORMATION}| daruber| dazu| hierzu"
-    r"| entnehmen| bestimmen|$)"
-    rf"|(?:die|der|das|dieser?s?|keines? der|der vorliegende) (?:{_W} ){{0,3}}{_SOURCE}(?: {_W}){{0,2}}?"
-    rf" {_SAY}(?: {_W}){{0,5}}? (?:nicht|nichts|keine?n?|keinerlei)"
+    rf"|{_OF_SOURCES}"
     rf"|keine[sr]? (?:der|dieser) (?:{_W} ){{0,2}}{_SOURCE}(?: {_W}){{0,1}}? {_SAY}",
     anywhere=rf"(?:wird|werden|ist|sind)(?: {_W}){{0,6}}? {_SOURCE}(?: {_W}){{0,3}}? nicht (?:{_W} )?"
     r"(?:erwahnt|genannt|angegeben|beschrieben|aufgefuhrt|enthalten|beantwortet)"
     rf"|(?:geht|gehen|lasst sich|lassen sich|kann)(?: {_W}){{0,3}}? (?:aus"
     rf"|anhand)(?: {_W}){{0,4}}? {_SOURCE}(?: {_W}){{0,2}}?"
     r" nicht (?:hervor|entnehmen|bestimmen|entnommen|sagen|ermitteln|beantworten)"
-    r"|nicht (?:angegeben|erwahnt|genannt|spezifiziert)$",
+    r"|nicht (?:angegeben|erwahnt|genannt|spezifiziert)$"
+    r"|(?<=, )weiss ich (?:leider |auch ){0,2}nicht$|(?<=, )(?:ist|bleibt) (?:mir |leider "
+    r"|hier |uns ){0,2}(?:nicht bekannt|unbekannt|unklar)$",
     labels=r"(?:(?:ich habe )?(?:leider )?keine ahnung|unbekannt|unklar|keine (?:angabe|angaben"
     r"|antwort|information"
     r"|informationen|daten)(?: verfugbar| vorhanden| gefunden)?|(?:leider )?nicht (?:bekannt"

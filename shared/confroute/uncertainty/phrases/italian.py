@@ -7,7 +7,7 @@ from confroute.uncertainty.phrases.table import Phrases
 
 _SOURCE = (
     r"(?:document[oi]|contest[oi]|test[oi]|font[ei]|articol[oi]|estratt[oi]|bran[oi]"
-    r"|passagg(?:io|i)|informazion[ei]|dati|material[ei]"
+    r"|passagg(?:io|i)|informazion[ei]|dati|materiali"
     r"|paragraf[oi]|risultati)"
 )
 _INFORMATION = (

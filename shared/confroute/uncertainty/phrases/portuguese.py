@@ -7,7 +7,7 @@ from confroute.uncertainty.phrases.table import Phrases
 
 _SOURCE = (
     r"(?:documentos?|contextos?|textos?|fontes?|artigos?|trechos?|passagens|passagem"
-    r"|informac(?:ao|oes)|dados|materia(?:l|is)"
+    r"|informac(?:ao|oes)|dados|materiais"
     r"|paragrafos?|resultados?|arquivos?|excertos?)"
 )
 _INFORMATION = r"(?:informac(?:ao|oes)|dados?|detalhes?|respostas?|menc(?:ao|oes)|referencias?|conhecimento)"

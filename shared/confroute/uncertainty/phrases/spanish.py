@@ -7,7 +7,7 @@ from confroute.uncertainty.phrases.table import Phrases
 
 _SOURCE = (
     r"(?:documentos?|contextos?|textos?|fuentes?|articulos?|fragmentos?|pasajes?|informacion(?:es)?|datos"
-    r"|materiales?|parrafos?|resultados?|archivos?)"
+    r"|materiales|parrafos?|resultados?|archivos?)"
 )
 _INFORMATION = (
     r"(?:informacion(?:es)?|datos?|detalles?|respuestas?|mencion(?:es)?|referencias?"
