@@ -33,6 +33,7 @@ from confroute.errors import ConfRouteError
 from confroute.evaluation import Signal, evaluate, read_outcomes, write_report
 from confroute.labelling.correct import is_right
 from confroute.routers.confidence import ConfidenceEvidence
+from confroute.routers.entropy import Probe
 from confroute.uncertainty import is_refusal
 from examples.apps import FRAMEWORKS, app_of
 from examples.measured import Row, told
@@ -41,10 +42,10 @@ from examples.page.turn import RagApp, Turn
 
 QUESTIONS = CORPUS.parent / "questions.jsonl"
 CITATION = re.compile(r"\[\d+\]")  # no part of what was answered
-ROUTED = {  # way of routing: the column of its score, and its settings
-    "brief": ("score", {"probe": "brief"}),
-    "brief, no log-probs": ("score_agreement", {"probe": "brief"}),
-    "full": ("score_full", {"probe": "full"}),
+ROUTED: dict[str, tuple[str, Probe]] = {  # way of routing: the column of its score, and its probe
+    "brief": ("score", "brief"),
+    "brief, no log-probs": ("score_agreement", "brief"),
+    "full": ("score_full", "full"),
 }
 
 
@@ -129,19 +130,15 @@ def ask(app: RagApp, row: Row, *, private: bool = False) -> Asked:
         raise ConfRouteError(f"{row['question']}: {decision['reason']}")
     after = app.stats.usd
     answer = CITATION.sub("", turn.answer)
-    right = (
-        is_refusal(answer, row["question"])
-        if row["kind"] == "unknown"
-        else bool(is_right(answer, row["answers"]))
-    )
+    is_unknown = row["kind"] == "unknown"
+    right = is_refusal(answer, row["question"]) if is_unknown else bool(is_right(answer, row["answers"]))
     usd = None if after is None or before is None else after - before
     return Asked(turn, right, seconds, seconds if first is None else first, usd)
 
 
-def looked(app: RagApp, observed: Observed, row: Row, probe: str, n: int) -> tuple[Asked, Decided | None]:
+def looked(app: RagApp, observed: Observed, row: Row, probe: Probe, n: int) -> tuple[Asked, Decided | None]:
     """Ask the edge with all samples drawn; without a look where nothing was retrieved."""
-    router = ConfidenceRouter(n_samples=n, probe=probe)  # type: ignore[arg-type]  # one of the two, see ROUTED
-    observed.router = router.drawing_all()
+    observed.router = ConfidenceRouter(n_samples=n, probe=probe).drawing_all()
     asked = ask(app, row)
     decided = observed.taken()
     return (ask(app, row, private=True) if decided is None else asked), decided
@@ -198,7 +195,7 @@ def scored(app: RagApp, observed: Observed, row: Row, n: int) -> Row:
 def timed(app: RagApp, observed: Observed, row: Row, way: str, n: int, threshold: float | None) -> Row:
     """Ask one question in one way and take the time."""
     if threshold is not None:
-        observed.router = ConfidenceRouter(n_samples=n, threshold=threshold, **ROUTED[way][1])  # type: ignore[arg-type]  # the probe
+        observed.router = ConfidenceRouter(n_samples=n, threshold=threshold, probe=ROUTED[way][1])
         observed.tells_logprobs = way != "brief, no log-probs"
     asked = ask(app, row, private=threshold is None)
     decision = asked.decision

@@ -18,6 +18,7 @@ from pydantic import SkipValidation
 from confroute.decision import Message, RouteRequest, Sample, Usage, total_usage
 from confroute.errors import ConfigurationError
 from confroute.execution.limits import sampling_fields, without_sampling
+from confroute.execution.schemas import without_schema
 from confroute.sampling import MAX_CONCURRENCY, Drawing, Numbers, adraw, draw, share_usage
 from confroute.wishes import Ask
 from langchain_confroute._messages import append as append_messages
@@ -118,7 +119,12 @@ class LangChainSampler:
             seed = self._kwargs.get("seed", getattr(self._model, "seed", None))
             first = self._numbers.take(n)
         way = _Draw(
-            self._model, append_messages(self._messages, append), self._kwargs, seed, top_p=top_p, top_k=top_k
+            self._model,
+            append_messages(self._messages, append),
+            without_schema(self._kwargs) if append else self._kwargs,
+            seed,
+            top_p=top_p,
+            top_k=top_k,
         )
         drawing = Drawing(
             self._asked,

@@ -12,6 +12,7 @@ from llama_index.core.llms import LLM
 
 from confroute.decision import Message, RouteRequest, Sample, Usage
 from confroute.execution.limits import LENGTH_FIELDS, sampling_fields, without_sampling
+from confroute.execution.schemas import without_schema
 from confroute.replies import answer_logprob, is_cut_off, is_cut_thought
 from confroute.sampling import Drawing, Numbers, adraw, draw, share_usage
 from confroute.wishes import Ask
@@ -99,6 +100,7 @@ class LlamaIndexSampler:
         logprobs: bool = False,
     ) -> tuple[Drawing, _Draw]:
         arguments = self._arguments(self._model, append)
+        arguments = without_schema(arguments) if append else arguments
         if temperature is None and not _has_own_temperature(self._model, arguments):
             temperature = 0.0
         drawing = Drawing(

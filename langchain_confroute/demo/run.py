@@ -170,9 +170,12 @@ def _looked(evidence: dict[str, Any] | None) -> list[str]:
     """Return the edge's first answer, then which further ones agree with it."""
     if evidence is None:
         return []
+    first = f"first   {_shortened(evidence['answer'])}"
+    if not evidence["others"]:
+        return [first, "nothing more was drawn, since that settled it"]
     further = zip(evidence["others"], evidence["agreement"], strict=True)
     return [
-        f"first   {_shortened(evidence['answer'])}",
+        first,
         *(f"{'agrees ' if value >= 0.5 else 'differs'} {_shortened(text)}" for text, value in further),
     ]
 

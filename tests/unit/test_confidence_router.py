@@ -98,6 +98,11 @@ def test_each_scale_has_its_threshold(scale: str, threshold: float) -> None:
     assert ConfidenceRouter(threshold={"worked-full-9": 0.3}).threshold_of(scale) == threshold
 
 
+def test_a_score_just_below_its_threshold_does_not_read_as_equal_to_it() -> None:
+    decided = ConfidenceRouter(n_samples=0, threshold=0.2).decide(QUESTION, Edge(said(probability=0.803)))
+    assert decided.decision.reason.endswith("uncertainty 0.197 < 0.200, the edge is sure")
+
+
 def test_a_brief_look_asks_for_the_bare_answer_and_is_never_the_reply() -> None:
     edge = Edge(said(probability=0.9))
     decided = ConfidenceRouter(threshold=0.2, probe="brief").decide(QUESTION, edge)

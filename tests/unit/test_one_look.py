@@ -17,7 +17,7 @@ from llama_index.core.schema import QueryBundle
 from llama_index.core.tools import ToolMetadata
 from pydantic import BaseModel, SecretStr
 
-from confroute import ConfidenceRouter, RouteDecision
+from confroute import ConfidenceRouter, EntropyRouter, RouteDecision
 from confroute.routers.entropy import BRIEF_INSTRUCTION
 from langchain_confroute import (
     ChatConfRoute,
@@ -178,6 +178,23 @@ def test_a_structured_look_against_its_schema_goes_to_the_cloud(
     found: Any = structured.invoke(ASK)
     assert (found["parsed"] if include_raw else found) == Capital(name="Paris", people=1)
     assert (len(servers.edge.requests), len(servers.cloud.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize("router", [ConfidenceRouter(probe="brief"), EntropyRouter(probe="brief")])
+@pytest.mark.parametrize("bound", [False, True])
+def test_a_brief_look_is_not_held_against_the_schema(servers: Servers, router: Any, *, bound: bool) -> None:
+    servers.edge.answer = lambda body, i: (
+        json.dumps({"name": "Paris", "people": 1}) if "response_format" in body else "Paris"
+    )
+    llm = ChatConfRoute(**servers.sides(), router=router)
+    if bound:
+        asked = {"type": "json_schema", "json_schema": {"name": "c", "schema": Capital.model_json_schema()}}
+        found = json.loads(llm.bind(response_format=asked).invoke(ASK).text)
+    else:
+        found = llm.with_structured_output(Capital, method="json_schema").invoke(ASK).model_dump()
+    assert found == {"name": "Paris", "people": 1}
+    assert ["response_format" in body for body in servers.edge.requests] == [False, True]
+    assert servers.cloud.requests == []
 
 
 def test_further_answers_come_in_as_few_requests_as_can_settle_it(servers: Servers) -> None:

@@ -39,6 +39,14 @@ def _of(told: Any, key: str) -> Any:
     return told.get(key) if isinstance(told, Mapping) else getattr(told, key, None)
 
 
+_ASKS_JSON = ("response_format", "format")
+
+
+def without_schema(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call that asks something else of the model than the schema is for."""
+    return {name: value for name, value in arguments.items() if name not in _ASKS_JSON}
+
+
 def answer_schema(arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the JSON schema that the arguments of a call ask of the answer's text.
 
@@ -49,7 +57,7 @@ def answer_schema(arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
     Returns:
         The schema; an empty one where any JSON object will do; None where nothing is asked.
     """
-    for key in ("response_format", "format"):
+    for key in _ASKS_JSON:
         asked: Any = arguments.get(key)
         if hasattr(asked, "model_json_schema"):
             schema: Mapping[str, Any] = asked.model_json_schema()

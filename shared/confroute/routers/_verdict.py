@@ -73,14 +73,14 @@ class Draw:
         }
 
     def received(self, samples: list[Sample]) -> list[Sample]:
-        """Return the samples if they are as many as asked for.
+        """Return the samples that were asked for.
 
         Raises:
             SamplingError: If there are fewer.
         """
         if len(samples) < self.n:
             raise SamplingError(f"the edge model returned {len(samples)} of {self.n} samples")
-        return samples
+        return samples[: self.n]
 
 
 Draws = Generator[Draw, list[Sample], Decided]
@@ -232,12 +232,13 @@ def verdict(
     unsure = clipped >= threshold
     handed_out = None if draft is None or unsure or samples[draft].is_empty else draft
     sign, finding = (">=", "the edge is unsure") if unsure else ("<", "the edge is sure")
+    digits = 2 if unsure else _digits(clipped, threshold)
     decision = RouteDecision(
         route="cloud" if unsure else "edge",
         score=clipped,
         threshold=threshold,
         method=method,
-        reason=f"{told} {clipped:.2f} {sign} {threshold:.2f}, {finding}",
+        reason=f"{told} {clipped:.{digits}f} {sign} {threshold:.{digits}f}, {finding}",
         private=request.private,
         n_samples=len(samples),
         usage=total_usage([sample.usage for i, sample in enumerate(samples) if i != handed_out]),
@@ -245,6 +246,11 @@ def verdict(
         settled_early=settled_early,
     )
     return Decided(decision, None if handed_out is None else samples[handed_out], evidence)
+
+
+def _digits(low: float, high: float) -> int:
+    """Return how many decimals tell two numbers apart, from two on."""
+    return next((n for n in range(2, 6) if f"{low:.{n}f}" != f"{high:.{n}f}"), 2)
 
 
 def score_of(decided: Decided) -> float:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, Self, get_args
 
 from confroute.answers import conclusion_of, without_thought
@@ -198,6 +199,8 @@ class ConfidenceRouter(SamplingRouter):
 
     def draws(self, request: RouteRequest) -> Draws:
         """Look at one answer, and draw others as far as they can change the verdict."""
+        if self.probe == "brief":
+            request = replace(request, answer_schema=None)  # it is asked of the reply, not of a bare answer
         (answer,) = yield self._draw(1, temperature=None if self.probe == "full" else 0.0, logprobs=True)
         seen = self._seen(answer, request)
         threshold = self.threshold_of(self._scale(seen))
@@ -226,12 +229,7 @@ class ConfidenceRouter(SamplingRouter):
         is_known = mean is not None and not math.isnan(mean)
         n = self.n_samples
         if not n and not is_known:
-            logger.warning(
-                "The model %r tells no token probability, which n_samples=0 judges by: %d further answers "
-                "are compared instead. Set n_samples to choose how many.",
-                answer.model,
-                _INSTEAD,
-            )
+            _warn_of(answer.model)
             n = _INSTEAD
         kind: Kind = "confidence"
         if self.probe == "full" and _is_long(answer, request):
@@ -279,6 +277,16 @@ class ConfidenceRouter(SamplingRouter):
             ),
             settled_early=settled_early,
         )
+
+
+@lru_cache(maxsize=64)  # once a model
+def _warn_of(model: str) -> None:
+    logger.warning(
+        "The model %r tells no token probability, which n_samples=0 judges by: %d further answers are "
+        "compared instead. Set n_samples to choose how many.",
+        model,
+        _INSTEAD,
+    )
 
 
 def _is_settled(low: float, high: float, threshold: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
@@ -150,6 +150,8 @@ class EntropyRouter(SamplingRouter):
 
     def draws(self, request: RouteRequest) -> Draws:
         """Draw answers, all at once or step by step, and judge by their entropy."""
+        if self.probe == "brief":
+            request = replace(request, answer_schema=None)  # it is asked of the reply, not of a bare answer
         standing = threshold_at(self.threshold, self._scale, DEFAULT_THRESHOLD)
         if not self.adaptive:
             samples = yield self._draw(self.n_samples)
