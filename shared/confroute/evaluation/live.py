@@ -179,7 +179,7 @@ def evaluate_live(
             prices=prices,
             max_concurrency=max_concurrency,
         )
-    return _live(questions, ran, answers, judgement, router.threshold, name, (weak.name, strong.name))
+    return _live(questions, ran, answers, judgement, router, name, (weak.name, strong.name))
 
 
 def _live(
