@@ -36,6 +36,9 @@ _SAYS_SO = re.compile(
     r"|(?:最终)?答案(?:是|为)?\s*[::]?\s*",
     re.IGNORECASE,
 )
+_OF_AN_ANSWER = re.compile(  # what is said of an answer and is none: "make sure that the answer is accurate"
+    r"(?:accurate|correct|right|wrong|incorrect|valid|clear|simple|found|given|based)\b", re.IGNORECASE
+)
 _SENTENCE_END = re.compile(  # not after an initial or a short title: "J. S. Bach", "St. Petersburg"
     r"(?<=[^\s.][.!?])(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)(?<!\b[A-Z][a-z][a-z]\.)\s|[。\n]"
 )
@@ -214,14 +217,18 @@ def _chosen(said: str, letters: set[str]) -> str | None:
 
 def _told(said: str) -> str | None:
     """Return what follows the last "the answer is", up to the end of its sentence."""
-    begins = [match.end() for match in _SAYS_SO.finditer(said)]
-    if not begins:
-        return None
-    rest = said[begins[-1] : begins[-1] + 2 * _CONCLUSION_CHARS].lstrip()
-    ends = _SENTENCE_END.search(rest)
-    told = rest[: ends.start()] if ends else rest
-    told = _without_latex(told).strip(" *_:.")
-    return told if told and len(told) <= _CONCLUSION_CHARS else None
+    for match in reversed(list(_SAYS_SO.finditer(said))):
+        rest = said[match.end() : match.end() + 2 * _CONCLUSION_CHARS].lstrip()
+        ends = _SENTENCE_END.search(rest)
+        told = _without_latex(rest[: ends.start()] if ends else rest).strip(" *_:.!")
+        if (
+            told
+            and len(told) <= _CONCLUSION_CHARS
+            and not _OF_AN_ANSWER.match(told)
+            and "\\boxed" not in told
+        ):
+            return told
+    return None
 
 
 def _number(said: str, question: str) -> str | None:

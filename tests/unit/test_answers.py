@@ -54,6 +54,11 @@ def test_a_thought_is_not_the_answer(reply: str, answer: str) -> None:
         ("A. sun is dry. C. wind is air. B. rain is what falls.\n\n**B**", CHOICE, "B"),
         ("Water falls when it is cold, and then it is wet everywhere: (B) is correct.", CHOICE, "B"),
         ("After some thought about the matter, the final answer is: **Paris**. It is large.", "", "Paris"),
+        (
+            "The answer is 42, as was found by adding. Let us check that the answer is accurate. It is.",
+            "",
+            "42, as was found by adding",
+        ),
         ("Nach langem Nachdenken über alles komme ich zum Schluss: die Antwort ist Paris.", "", "Paris"),
         (
             "He fills 3 + 4 = 7 bags a day.\nTherefore, he can fill 14 bags in 2 days.",

@@ -43,11 +43,6 @@ def test_langchain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     assert "calls=" in capsys.readouterr().out
 
 
-def test_entropy(capsys: pytest.CaptureFixture[str]) -> None:
-    run(block_with("semantic_entropy(["), {})
-    assert capsys.readouterr().out.startswith("(0, 0, 1) 0.63")
-
-
 def test_llamaindex(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     core = pytest.importorskip("llama_index.core")
     llamaindex_models(monkeypatch, answer)
@@ -69,7 +64,6 @@ def test_every_block_is_tested_or_named_here() -> None:
         'reply.response_metadata["confroute"]',
         "RunnableRouteDecision(router=router, edge=edge)",
         "confroute.control(private=True)",
-        "semantic_entropy([",
         "from llamaindex_confroute import ConfRouteLLM",
         "from llamaindex_confroute import ConfRouteSelector",
         'load_router("my-router")',  # needs a trained router; tests/unit/test_trained_router.py has it

@@ -73,14 +73,14 @@ class Draw:
         }
 
     def received(self, samples: list[Sample]) -> list[Sample]:
-        """Return the samples if they are as many as asked for.
+        """Return the samples that were asked for.
 
         Raises:
             SamplingError: If there are fewer.
         """
         if len(samples) < self.n:
             raise SamplingError(f"the edge model returned {len(samples)} of {self.n} samples")
-        return samples
+        return samples[: self.n]
 
 
 Draws = Generator[Draw, list[Sample], Decided]

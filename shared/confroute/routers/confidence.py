@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal, Self, get_args
 
 from confroute.answers import conclusion_of, without_thought
@@ -202,7 +203,7 @@ class ConfidenceRouter(SamplingRouter):
             request = replace(request, answer_schema=None)  # it is asked of the reply, not of a bare answer
         (answer,) = yield self._draw(1, temperature=None if self.probe == "full" else 0.0, logprobs=True)
         seen = self._seen(answer, request)
-        threshold = self._threshold(seen)
+        threshold = self.threshold_of(self._scale(seen))
         problem = problem_of(answer, request)
         if problem is not None:
             return self._verdict(request, seen, threshold, problem=problem)
@@ -228,12 +229,7 @@ class ConfidenceRouter(SamplingRouter):
         is_known = mean is not None and not math.isnan(mean)
         n = self.n_samples
         if not n and not is_known:
-            logger.warning(
-                "The model %r tells no token probability, which n_samples=0 judges by: %d further answers "
-                "are compared instead. Set n_samples to choose how many.",
-                answer.model,
-                _INSTEAD,
-            )
+            _warn_of(answer.model)
             n = _INSTEAD
         kind: Kind = "confidence"
         if self.probe == "full" and _is_long(answer, request):
@@ -246,9 +242,14 @@ class ConfidenceRouter(SamplingRouter):
     def _scale(self, seen: _Seen) -> str:
         return f"{seen.kind}-{self.probe}-{seen.n}"
 
-    def _threshold(self, seen: _Seen) -> float:
-        default = DEFAULT_THRESHOLDS[seen.kind if seen.n else f"{seen.kind}-0"]
-        return threshold_at(self.threshold, self._scale(seen), default)
+    def threshold_of(self, scale: str) -> float:
+        """Return the threshold that rules a scale now.
+
+        Args:
+            scale: Its name, as in ``RouteDecision.router``.
+        """
+        kind, _, n = scale.split("-")
+        return threshold_at(self.threshold, scale, DEFAULT_THRESHOLDS[kind if n != "0" else f"{kind}-0"])
 
     def _verdict(
         self, request: RouteRequest, seen: _Seen, threshold: float, *, problem: str | None = None
@@ -276,6 +277,16 @@ class ConfidenceRouter(SamplingRouter):
             ),
             settled_early=settled_early,
         )
+
+
+@lru_cache(maxsize=64)  # once a model
+def _warn_of(model: str) -> None:
+    logger.warning(
+        "The model %r tells no token probability, which n_samples=0 judges by: %d further answers are "
+        "compared instead. Set n_samples to choose how many.",
+        model,
+        _INSTEAD,
+    )
 
 
 def _is_settled(low: float, high: float, threshold: float) -> bool:
