@@ -207,21 +207,24 @@ def beside_the_paper(all_found: dict[str, tuple[Recording, dict[str, Found]]], s
         best = min((values[column][0], who, head) for (who, head), values in PAPER.items())
         values = PAPER[best[1], best[2]][column]
         system = f"{best[1]} {best[2]} (the paper, trained)"
-        rows.append([title, system, "", *(f"{value:.2f}" for value in values), ""])
+        rows.append([title, system, "", *(f"{value:.2f}" for value in values), "", ""])
         system, *cpts, apgr = ROUTELLM_BEST[title]
-        rows.append([title, f"RouteLLM: {system}", "", *cpts, apgr])
+        rows.append([title, f"RouteLLM: {system}", "", *cpts, apgr, ""])
         for name, (recording, found) in all_found.items():
             if not name.startswith(title) or recording.cloud is None:
                 continue
             n = len(recording.asked)
-            length = prompt_length_scores([one.question for one in recording.asked])
-            for signal, one in {**found, "prompt length": Found([length], [recording.edge])}.items():
+            lengths = prompt_length_scores([one.question for one in recording.asked])
+            length = curves(lengths, recording.edge, recording.cloud, seed)[0]
+            for signal, one in {**found, "prompt length": Found([lengths], [recording.edge])}.items():
                 pairs = zip(one.scores, one.edge, strict=True)
                 drawn = np.mean([curves(s, e, recording.cloud, seed) for s, e in pairs], axis=0)
                 whole, *shares = (interval(values, n) for values in drawn)
                 told = [f"{100 * x.estimate:.1f} [{100 * x.low:.1f}, {100 * x.high:.1f}]" for x in shares]
-                rows.append([title, f"confroute, untrained: {signal}", str(n), *told, str(whole)])
-    header = ["data", "system", "n", "CPT(50 %), %", "CPT(80 %), %", "APGR"]
+                lead = interval(drawn[0] - length, n)
+                told += [str(whole), f"{lead.estimate:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}]"]
+                rows.append([title, f"confroute, untrained: {signal}", str(n), *told])
+    header = ["data", "system", "n", "CPT(50 %), %", "CPT(80 %), %", "APGR", "APGR − prompt length's"]
     return f"## Beside the paper's Table 1\n\n{BESIDE}\n{table(header, rows)}\n"
 
 
