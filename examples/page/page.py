@@ -16,20 +16,22 @@ HEAD = """<meta http-equiv="Content-Security-Policy" content="default-src 'self'
 script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; font-src 'self' data:;
 connect-src 'self' ws: wss:; object-src 'none'; form-action 'none'; base-uri 'self'">"""
 STYLE = Path(__file__).parent / "style.css"
+START = 0.2  # where the slider stands before it is moved
+Panels = tuple[str, str, str, str, str]  # answer, verdict, look, sources, tally
 FONT = ("system-ui", "sans-serif")  # Gradio's own theme asks a font server, which a private question must not
 
 
 def build(app: RagApp, *, threshold: float | None) -> gr.Blocks:
     """Lay the page out and wire it to an app; without a threshold the router's own holds."""
 
-    def ask(question: str, limit: float | None, private: bool) -> Iterator[tuple[str, str, str, str, str]]:
+    def ask(question: str, own: bool, limit: float, private: bool) -> Iterator[Panels]:
         turn = Turn()
         if not question.strip():
             yield "", "<p class='quiet'>Write a question first.</p>", "", "", render.tally(app.stats)
             return
         yield "", render.WAITING, "", "", render.tally(app.stats)
         try:
-            for turn in app.ask(question, threshold=limit, private=private):
+            for turn in app.ask(question, threshold=None if own else limit, private=private):
                 yield _shown(turn, app)
         except Exception as error:  # whatever the models did, the page says so
             logging.getLogger(__name__).exception("no answer")
@@ -53,20 +55,29 @@ def build(app: RagApp, *, threshold: float | None) -> gr.Blocks:
             with gr.Column(scale=2, min_width=320):
                 with gr.Accordion("What the edge said when it was looked at"):
                     look = gr.HTML(elem_id="look")
-                limit = gr.Number(
-                    threshold,
-                    minimum=0,
+                own = gr.Checkbox(threshold is None, label="The router's own threshold", elem_id="own")
+                limit = gr.Slider(
+                    0,
+                    1,
+                    START if threshold is None else threshold,
                     step=0.05,
                     label="Threshold",
-                    placeholder="the router's own",
-                    info="The cloud answers from this uncertainty on: at 0 always, above 1 never.",
+                    info="The cloud answers from this uncertainty on: at 0 always.",
+                    visible=threshold is not None,
                     elem_id="threshold",
                 )
                 with gr.Accordion("So far"):
                     tally = gr.HTML(render.tally(app.stats), elem_id="tally")
+        own.change(
+            lambda is_own: gr.Slider(visible=not is_own),
+            own,
+            limit,
+            api_visibility="private",
+            show_progress="hidden",
+        )
         question.submit(
             ask,
-            [question, limit, private],
+            [question, own, limit, private],
             [answer, verdict, look, sources, tally],
             api_visibility="private",
             show_progress="hidden",
@@ -74,7 +85,7 @@ def build(app: RagApp, *, threshold: float | None) -> gr.Blocks:
     return page
 
 
-def _shown(turn: Turn, app: RagApp) -> tuple[str, str, str, str, str]:
+def _shown(turn: Turn, app: RagApp) -> Panels:
     return (
         turn.answer,
         render.verdict(turn),

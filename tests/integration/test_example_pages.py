@@ -146,7 +146,7 @@ def test_unsure(shown: Shown) -> None:
     shown.answered_by("cloud")
     shown.says("The cloud says: ask Anna, she has the list.")
     expect(shown.page.locator("#verdict")).to_contain_text("the edge is unsure")
-    expect(shown.page.locator("#look .answer.differs")).to_have_count(2)
+    expect(shown.page.locator("#look .answer.differs")).to_have_count(3)
     assert len(shown.cloud.requests) == 1
 
 
@@ -159,6 +159,7 @@ def test_nothing_retrieved(shown: Shown) -> None:
 
 
 def test_the_threshold_decides(shown: Shown) -> None:
+    shown.page.locator("#own input").uncheck()
     shown.page.locator("#threshold input[type=number]").fill("0")
     shown.page.locator("#threshold input[type=number]").blur()
     shown.ask(EASY)
