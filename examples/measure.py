@@ -33,7 +33,7 @@ from confroute.errors import ConfRouteError
 from confroute.evaluation import Signal, evaluate, read_outcomes, write_report
 from confroute.labelling.correct import is_right
 from confroute.routers.confidence import ConfidenceEvidence
-from confroute.routers.entropy import Probe
+from confroute.routers.probing import Probe
 from confroute.uncertainty import is_refusal
 from examples.apps import FRAMEWORKS, app_of
 from examples.measured import Row, told

@@ -8,7 +8,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable
 
 from confroute.execution.control import Controls, current_controls
-from confroute.execution.schemas import answer_schema
+from confroute.schemas import answer_schema
 from langchain_confroute._messages import sticky_decision, to_request
 from langchain_confroute._pair import tools_of
 from langchain_confroute._routing import Call

@@ -16,10 +16,10 @@ from langchain_core.messages import (
 )
 
 from confroute.decision import Message, Role, RouteDecision, RouteRequest, Sample, ToolCall, Usage
-from confroute.execution.schemas import told_tools
 from confroute.execution.thread import DECISION_KEY, Stamp, is_pinned
 from confroute.execution.thread import sticky_decision as sticky_in
 from confroute.replies import answer_logprob, is_cut_off, is_cut_thought, tool_call
+from confroute.schemas import told_tools
 
 _ROLES: Mapping[str, Role] = {
     "system": "system",

@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableParallel, RunnableSequence
 
 from confroute.decision import RouteRequest, Sample, Sampler, ToolCall
-from confroute.execution.schemas import answer_schema
+from confroute.schemas import answer_schema
 from langchain_confroute._pair import schema_of
 from langchain_confroute._usage import chat_model_of, unwrapped
 from langchain_confroute.sampling import LangChainSampler

@@ -18,8 +18,8 @@ from pydantic import SkipValidation
 from confroute.decision import Message, RouteRequest, Sample, Usage, total_usage
 from confroute.errors import ConfigurationError
 from confroute.execution.limits import sampling_fields, without_sampling
-from confroute.execution.schemas import without_schema
 from confroute.sampling import MAX_CONCURRENCY, Drawing, Numbers, adraw, draw, share_usage
+from confroute.schemas import without_schema
 from confroute.wishes import Ask
 from langchain_confroute._messages import append as append_messages
 from langchain_confroute._messages import is_cut, to_sample

@@ -13,7 +13,7 @@ from llama_index.core.tools import BaseTool
 
 from confroute.decision import Message, RouteRequest
 from confroute.execution.limits import prompt_size
-from confroute.execution.schemas import answer_schema, told_tools
+from confroute.schemas import answer_schema, told_tools
 from llamaindex_confroute._messages import (
     append,
     media_blocks,

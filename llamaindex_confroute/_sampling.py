@@ -12,9 +12,9 @@ from llama_index.core.llms import LLM
 
 from confroute.decision import Message, RouteRequest, Sample, Usage
 from confroute.execution.limits import LENGTH_FIELDS, sampling_fields, without_sampling
-from confroute.execution.schemas import without_schema
 from confroute.replies import answer_logprob, is_cut_off, is_cut_thought
 from confroute.sampling import Drawing, Numbers, adraw, draw, share_usage
+from confroute.schemas import without_schema
 from confroute.wishes import Ask
 from llamaindex_confroute._messages import Reply, has_thought, tool_calls_of
 from llamaindex_confroute._openai import alone, choices_of, takes_n

@@ -60,8 +60,8 @@ def look(turn: Turn) -> str:
     probability = evidence["probability"]
     sure = "" if probability is None else f" <small>probability {probability:.2f}</small>"
     lines = [f'<div class="answer first"><b>first</b><span>{_said(evidence["answer"])}{sure}</span></div>']
-    for text, value in zip(evidence["others"], evidence["agreement"], strict=True):
-        kind, mark = ("agrees", "✓ agrees") if value >= 0.5 else ("differs", "✗ differs")
+    for text, agrees in zip(evidence["others"], evidence["agrees"], strict=True):
+        kind, mark = ("agrees", "✓ agrees") if agrees else ("differs", "✗ differs")
         lines.append(f'<div class="answer {kind}"><b>{mark}</b><span>{_said(text)}</span></div>')
     return "".join(lines) + f'<p class="quiet">{_end(evidence)}</p>'
 
@@ -70,7 +70,7 @@ def _end(evidence: dict[str, Any]) -> str:
     """Say why no more was drawn."""
     if evidence["problem"] is not None:
         return f"It cannot be used: it {escape(evidence['problem'])}."
-    drawn, spare = len(evidence["others"]), evidence["n_samples"] - len(evidence["others"])
+    drawn, spare = len(evidence["others"]), evidence["n_further"] - len(evidence["others"])
     if not spare:
         return ""
     return (

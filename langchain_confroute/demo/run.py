@@ -173,10 +173,10 @@ def _looked(evidence: dict[str, Any] | None) -> list[str]:
     first = f"first   {_shortened(evidence['answer'])}"
     if not evidence["others"]:
         return [first, "nothing more was drawn, since that settled it"]
-    further = zip(evidence["others"], evidence["agreement"], strict=True)
+    further = zip(evidence["others"], evidence["agrees"], strict=True)
     return [
         first,
-        *(f"{'agrees ' if value >= 0.5 else 'differs'} {_shortened(text)}" for text, value in further),
+        *(f"{'agrees ' if agrees else 'differs'} {_shortened(text)}" for text, agrees in further),
     ]
 
 

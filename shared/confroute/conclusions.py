@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+_MOST_BOXES = 8  # the last ones: a reply that repeats itself may have thousands
 _CONCLUSION_CHARS = 200  # longer, it is no conclusion but a text
 _WORKED_CHARS = 40  # a shorter reply is compared as it stands
 
@@ -44,9 +45,10 @@ _CHOSEN = re.compile(
 
 _ASKS_NUMBER = re.compile(
     r"\bhow (?:many|much|old|far|long|tall|fast|big|high|deep|wide|heavy|often)\b"
-    r"|\bwhat (?:is|was|are) \W{0,2}\d"
-    r"|\b(?:calculate|compute|evaluate|solve|simplify|sum|product|total|number of|amount|percent(?:age)?"
-    r"|average|probability|profit|cost|price|distance|area|perimeter|volume|ratio|remainder)\b"
+    r"|\bwhat (?:is|was|are) \W{0,2}\d|\b(?:calculate|compute|simplify|what percent(?:age)?)\b"
+    r"|\b(?:what (?:is|was|will be|would be)|what's|find|determine|give|tell) (?:the|its|his|her|their|\w+'s)"
+    r" (?:\w{1,12} ){0,2}(?:sum|product|total|number of|amount|percentage|average|mean|probability|profit"
+    r"|cost|price|distance|area|perimeter|volume|ratio|remainder|speed|value)\b"
     r"|\d\s*[-+*/×÷^%]\s*\d|\bwie ?viele?\b|\bcombien\b|\bcuánt[oa]s?\b|\bquant[oi]s?\b|多少",
     re.IGNORECASE,
 )
@@ -59,7 +61,7 @@ _NUMBER_WORD = re.compile(
     re.IGNORECASE,
 )
 _CONCLUDES = re.compile(
-    r"^\W{0,4}(?:so|thus|therefore|hence|finally|in total|altogether|in conclusion"
+    r"^\W{0,4}(?:so|thus|therefore|hence|in total|altogether|in conclusion"
     r"|the (?:total|result|sum))\b",
     re.IGNORECASE,
 )
@@ -111,7 +113,7 @@ def _all_of(conclusions: Iterable[str]) -> str | None:
 
 
 def _boxes(said: str) -> Iterable[str]:
-    for box in _BOXED.finditer(said):
+    for box in list(_BOXED.finditer(said))[-_MOST_BOXES:]:
         depth, begin = 1, box.end()
         for i in range(begin, min(len(said), begin + 2 * _CONCLUSION_CHARS)):
             depth += (said[i] == "{") - (said[i] == "}")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from confroute import CloudShare, ConfidenceRouter
 from confroute.decision import Message, Router, RouteRequest, Sample, ToolCall, Usage
 from confroute.errors import ConfigurationError
-from confroute.routers.entropy import BRIEF_INSTRUCTION
+from confroute.routers.probing import BRIEF_INSTRUCTION
 from confroute.testing import ScriptedSampler
 from confroute.uncertainty import ExactEquivalence
 from confroute.uncertainty.equivalence import FloatArray, Pair
@@ -148,7 +148,8 @@ def test_evidence_tells_what_was_seen() -> None:
         "probability": pytest.approx(0.5),
         "others": ["Paris", "Rome", "Paris", "Oslo"],
         "agreement": [1.0, 0.0, 1.0, 0.0],
-        "n_samples": 4,
+        "agrees": [True, False, True, False],
+        "n_further": 4,
         "problem": None,
     }
     assert [[sample.text for sample in group] for group in evidence.groups()] == [
@@ -257,11 +258,11 @@ def calls(name: str, unread: str | None = None, **args: Any) -> Sample:
         (QUESTION, said("", 0.99), "is empty"),
         (QUESTION, said("<think>It may be", 0.99), "is a thought without an end"),
         (QUESTION, said("<think>I know this.</think> I don't know.", 0.99), "declines to answer"),
-        (QUESTION, calls("write", to="Ada"), "calls a tool that does not exist: write"),
-        (WITH_TOOLS, calls("send", to="Ada"), "calls a tool that does not exist: send"),
+        (QUESTION, calls("write", to="Ada"), "calls a tool that does not exist"),
+        (WITH_TOOLS, calls("send", to="Ada"), "calls a tool that does not exist"),
         (WITH_TOOLS, calls("write", unread='{"to": '), "calls 'write' with arguments that are no JSON"),
-        (WITH_TOOLS, calls("write", text="late"), "arguments that do not fit: the whole breaks required"),
-        (WITH_TOOLS, calls("write", to="Ada", copies="x"), 'copies breaks type: "integer"'),
+        (WITH_TOOLS, calls("write", text="late"), "arguments that do not fit: required"),
+        (WITH_TOOLS, calls("write", to="Ada", copies="x"), "do not fit: properties/copies/type"),
         (WITH_SCHEMA, said("Jane Austen, 1815", 0.99), "is not the JSON that was asked for"),
         (WITH_SCHEMA, said('{"author": "Jane Austen"}', 0.99), "does not fit the schema that was asked for"),
     ],
@@ -407,3 +408,82 @@ def test_arguments_out_of_range(arguments: dict[str, Any], told: str) -> None:
 def test_no_sampler_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="got no sampler"):
         ConfidenceRouter().decide(QUESTION)
+
+
+class Cosine:
+    """An equivalence whose scores are no probabilities: cities are all alike at .6, below its threshold."""
+
+    name = "cosine"
+    symmetric = True
+    threshold = 0.9
+
+    def score(self, pairs: Sequence[Pair]) -> FloatArray:
+        return np.full(len(pairs), 0.6)
+
+
+def test_an_equivalence_joins_where_its_own_threshold_lies() -> None:
+    decided = ConfidenceRouter(equivalence=Cosine()).decide(
+        QUESTION, Edge("Paris", "Rome", "Oslo", "Bern", "Riga")
+    )
+    assert decided.decision.route == "cloud"
+    assert "0 of 4 more answers agree" in decided.decision.reason
+
+
+@pytest.mark.parametrize("value", [math.nan, -0.5, 1.5])
+def test_scores_that_are_no_probabilities_stay_within_bounds(value: float) -> None:
+    edge = Edge("first", *[repr(value)] * 4)
+    decided = ConfidenceRouter(equivalence=Told()).decide(QUESTION, edge)
+    assert decided.decision.score is not None
+    assert decided.decision.route == ("edge" if value > 1 else "cloud")
+
+
+@pytest.mark.parametrize("names", [{"confidence": 0.05}, {"confidence-full-4": 0.05}])
+def test_a_threshold_can_be_named_by_kind(names: dict[str, float]) -> None:
+    decision = ConfidenceRouter(threshold=names).decide(QUESTION, Edge(said(probability=0.99))).decision
+    assert decision.threshold == 0.05
+
+
+@pytest.mark.parametrize("name", ["confidence-ful-4", "entropy-likelihood-full-5", "agreement-0"])
+def test_a_scale_that_there_is_not_is_an_error(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"names the scale '{name}'"):
+        ConfidenceRouter(threshold={name: 0.5})
+
+
+def test_reasons_tell_nothing_of_what_the_model_said() -> None:
+    secret = "Hans Mueller, HIV positive"
+    closed = RouteRequest(
+        WITH_SCHEMA.messages,
+        tools=("write",),
+        tool_schemas={"write": {"type": "object", "additionalProperties": {"type": "integer"}}},
+        answer_schema={"type": "object", "additionalProperties": {"type": "integer"}},
+    )
+    for answer in (
+        calls("write", **{secret: "x"}),
+        calls(secret),
+        calls("write", unread=secret),
+        said(f'{{"{secret}": "x"}}', 0.99),
+    ):
+        decision = ConfidenceRouter().decide(closed, Edge(answer)).decision
+        assert decision.route == "cloud"
+        assert "Mueller" not in decision.reason
+
+
+def test_numbers_agree_as_numbers() -> None:
+    first = calls("write", to="Ada", copies=1)
+    assert agreed(WITH_TOOLS, first, calls("write", to="Ada", copies=1.0)) == 1
+    assert agreed(WITH_TOOLS, first, calls("write", to="Ada", copies=True)) == 0
+
+
+def test_a_null_that_was_asked_for_is_an_answer() -> None:
+    request = RouteRequest(WITH_SCHEMA.messages, answer_schema={"type": ["object", "null"]})
+    assert ConfidenceRouter().decide(request, Edge(said("null", 0.99))).decision.route == "edge"
+
+
+@pytest.mark.parametrize(
+    "filler", ["\n", " ", "```\n", "x", "<think>", "{", "\\boxed{", "the answer is ", "A. "]
+)
+def test_long_answers_are_read_in_one_pass(filler: str) -> None:
+    """A quadratic reading of these would take minutes."""
+    text = "```json" + filler * 40_000 + '"x"'
+    for request in (QUESTION, WITH_SCHEMA):
+        ConfidenceRouter(threshold=0.0).decide(request, Edge(said(text, 0.5), said(text), said("y")))

@@ -1,7 +1,9 @@
 import math
 import random
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,9 +11,10 @@ from hypothesis import strategies as st
 from confroute import CloudShare, EntropyRouter, RouteRequest, Sample
 from confroute.decision import Router, Sampler, ToolCall, Usage
 from confroute.errors import ConfigurationError, SamplingError
-from confroute.routers.entropy import BRIEF_INSTRUCTION
+from confroute.routers.probing import BRIEF_INSTRUCTION
 from confroute.testing import ScriptedRouter, ScriptedSampler
 from confroute.uncertainty import ExactEquivalence
+from confroute.uncertainty.equivalence import FloatArray, Pair
 
 QUESTION = RouteRequest.from_text("What is the capital of France?")
 EXACT = ExactEquivalence()
@@ -183,7 +186,10 @@ def test_an_edge_that_is_sure_that_it_does_not_know_needs_the_cloud(adaptive: bo
     answers = ["I don't know.", "I do not know", "I'm sorry, I don't know that.", "I have no idea.", "Paris"]
     decided = EntropyRouter(adaptive=adaptive).decide(QUESTION, ScriptedSampler(answers))
     assert (decided.decision.route, decided.decision.score, decided.draft) == ("cloud", 1.0, None)
-    assert "of 5 edge answers decline to answer: uncertainty 1.00 >= 0.50" in decided.decision.reason
+    assert (
+        "of 5 edge answers cannot be used (the first declines to answer): uncertainty 1.00 >= 0.50"
+        in decided.decision.reason
+    )
     mostly_answered = EntropyRouter(adaptive=adaptive).decide(
         QUESTION, ScriptedSampler(["Paris", "Paris", "Paris", "Paris", "I don't know."])
     )
@@ -210,7 +216,28 @@ def test_a_dial_holds_its_share_of_calls(adaptive: bool) -> None:
 
 
 def test_a_threshold_by_scale_names_the_probe() -> None:
-    router = EntropyRouter(threshold={"entropy-brief": 0.2}, probe="brief", equivalence=EXACT)
+    router = EntropyRouter(threshold={"entropy-discrete-brief-5": 0.2}, probe="brief", equivalence=EXACT)
     assert router.decide(QUESTION, ScriptedSampler(["a"])).decision.threshold == 0.2
-    router = EntropyRouter(threshold={"entropy-brief": 0.2}, equivalence=EXACT)
+    router = EntropyRouter(threshold={"entropy-discrete-brief-5": 0.2}, equivalence=EXACT)
     assert router.decide(QUESTION, ScriptedSampler(["a"])).decision.threshold == 0.5
+
+
+class Joining(ExactEquivalence):
+    """An equivalence by which all answers mean the same."""
+
+    def score(self, pairs: Sequence[Pair]) -> FloatArray:
+        return np.ones(len(pairs))
+
+
+def test_the_draft_can_be_used() -> None:
+    request = RouteRequest(
+        QUESTION.messages, answer_schema={"type": "object", "properties": {}, "required": ["a"]}
+    )
+    fitting = Sample('{"a": 1}', logprob=-1.0, n_tokens=1)
+    likelier = Sample('{"b": 1}', logprob=-0.1, n_tokens=1)
+    router = EntropyRouter(n_samples=5, equivalence=Joining())
+    decided = router.decide(request, ScriptedSampler([fitting, likelier, fitting, fitting, fitting]))
+    assert decided.draft == fitting
+    decided = router.decide(request, ScriptedSampler([likelier, fitting, likelier, likelier, likelier]))
+    assert (decided.decision.route, decided.draft) == ("cloud", None)
+    assert "4 of 5 edge answers cannot be used" in decided.decision.reason

@@ -216,7 +216,7 @@ def look(**told: Any) -> dict[str, Any]:
     """Return what the router saw, as plain data."""
     answer = Sample(told.pop("answer", "Paris"))
     others = tuple(Sample(text) for text in told.pop("others", ()))
-    told = {"probability": None, "n_samples": 4, "agreement": (), **told}
+    told = {"probability": None, "n_further": 4, "agreement": (), **told}
     return ConfidenceEvidence(answer=answer, others=others, **told).to_dict()
 
 

@@ -324,6 +324,6 @@ def test_the_cache_key_tells_pairs_and_thresholds_apart() -> None:
         str(pair(EntropyRouter(threshold=0.6))._identifying_params),
         json.dumps(pair(EntropyRouter(threshold=CloudShare(0.3)))._identifying_params),
         json.dumps(pair(EntropyRouter(threshold=CloudShare(0.4)))._identifying_params),
-        json.dumps(pair(EntropyRouter(threshold={"entropy-full": 0.3}))._identifying_params),
+        json.dumps(pair(EntropyRouter(threshold={"entropy-likelihood-full-5": 0.3}))._identifying_params),
     }
     assert len(keys) == 5

@@ -132,7 +132,7 @@ def test_empty_samples_make_no_reply(pair: Pair, path: str) -> None:
     pair.break_("edge", "empty")
     reply = PATHS[path](pair.llm(EntropyRouter(n_samples=3, probe="full")))
     assert reply.text == "the cloud says hello"
-    assert "3 of 3 edge answers say nothing" in decision_of(reply).reason
+    assert "3 of 3 edge answers cannot be used (the first is empty)" in decision_of(reply).reason
 
 
 @pytest.mark.parametrize("path", PATHS)

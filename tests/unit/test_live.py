@@ -44,7 +44,9 @@ def live(router: ScoringRouter) -> Live:
 
 
 def test_a_router_that_stops_early_is_made_to_draw_all() -> None:
-    found = live(EntropyRouter(n_samples=4, adaptive=True, probe="brief", equivalence=EXACT))
+    found = live(
+        EntropyRouter(n_samples=4, adaptive=True, probe="brief", estimator="discrete", equivalence=EXACT)
+    )
     assert found.outcomes.n == N
     assert found.scores.tolist() == [i % 2 for i in range(N)]
     assert found.threshold == 0.5
@@ -52,10 +54,17 @@ def test_a_router_that_stops_early_is_made_to_draw_all() -> None:
 
 @pytest.mark.parametrize(
     ("threshold", "number_told"),
-    [(0.3, 0.3), ({"entropy-brief": 0.2}, 0.2), ({"entropy-full": 0.2}, None), (CloudShare(0.3), None)],
+    [
+        (0.3, 0.3),
+        ({"entropy-discrete-brief-2": 0.2}, 0.2),
+        ({"entropy-discrete-full-2": 0.2}, 0.5),
+        (CloudShare(0.3), None),
+    ],
 )
 def test_a_threshold_is_told_where_a_number_stands(threshold: Any, number_told: float | None) -> None:
-    router = EntropyRouter(n_samples=2, probe="brief", equivalence=EXACT, threshold=threshold)
+    router = EntropyRouter(
+        n_samples=2, probe="brief", estimator="discrete", equivalence=EXACT, threshold=threshold
+    )
     assert live(router).threshold == number_told
     assert router.threshold == threshold
 
@@ -63,8 +72,10 @@ def test_a_threshold_is_told_where_a_number_stands(threshold: Any, number_told: 
 def test_an_evaluation_moves_no_dial() -> None:
     dial = CloudShare(0.5, window=20)
     for _ in range(2):
-        live(EntropyRouter(n_samples=2, probe="brief", equivalence=EXACT, threshold=dial))
-    assert dial.at("entropy-brief", 0.42) == 0.42  # 24 scores would have been enough to rule
+        live(
+            EntropyRouter(n_samples=2, probe="brief", estimator="discrete", equivalence=EXACT, threshold=dial)
+        )
+    assert dial.at("entropy-discrete-brief-2", 0.42) == 0.42  # 24 scores would have been enough to rule
 
 
 def test_scores_of_the_commonest_scale_make_the_curve_and_the_rest_is_told() -> None:

@@ -74,7 +74,7 @@ def test_empty_samples_make_no_reply(pair: Pair, path: str) -> None:
     pair.break_("edge", "empty")
     text, decision = ask(pair.llm(EntropyRouter(n_samples=3, probe="full")), path)
     assert text == "the cloud says hello"
-    assert "3 of 3 edge answers say nothing" in decision.reason
+    assert "3 of 3 edge answers cannot be used (the first is empty)" in decision.reason
 
 
 @ALL_PATHS

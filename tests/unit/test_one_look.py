@@ -18,7 +18,7 @@ from llama_index.core.tools import ToolMetadata
 from pydantic import BaseModel, SecretStr
 
 from confroute import ConfidenceRouter, EntropyRouter, RouteDecision
-from confroute.routers.entropy import BRIEF_INSTRUCTION
+from confroute.routers.probing import BRIEF_INSTRUCTION
 from langchain_confroute import (
     ChatConfRoute,
     ConfRouteMiddleware,

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from confroute import ConfidenceRouter
 from confroute.decision import Message, RouteRequest, Sample, ToolCall
-from confroute.execution.schemas import answer_schema, told_tools
+from confroute.schemas import answer_schema, told_tools
 from confroute.testing import ScriptedSampler
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}

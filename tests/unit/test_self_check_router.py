@@ -115,7 +115,7 @@ def test_without_log_probabilities_the_checks_are_votes() -> None:
     assert decided.decision.score == pytest.approx(0.2)
     assert decided.decision.n_samples == 7
     assert decided.decision.router is not None
-    assert decided.decision.router.name == "self-check-votes"
+    assert decided.decision.router.name == "self-check-votes-5"
 
 
 @pytest.mark.parametrize("draft", [Sample(" "), Sample("I don't know."), Sample("<think>It may be Pa")])
@@ -155,10 +155,10 @@ def test_its_two_scales_have_thresholds_and_windows_of_their_own() -> None:
         SelfCheckRouter(threshold=dial).decide(QUESTION, CheckedSampler(said("Yes", 0.9)))
         SelfCheckRouter(threshold=dial, votes=2).decide(QUESTION, CheckedSampler("no"))
     assert dial.at("self-check", 0.5) == pytest.approx(0.1)
-    assert dial.at("self-check-votes", 0.5) == 1.0
+    assert dial.at("self-check-votes-2", 0.5) == 1.0
     decision = SelfCheckRouter(threshold=dial).decide(QUESTION, CheckedSampler(said("Yes", 0.8))).decision
     assert decision.route == "cloud"
     assert decision.threshold == pytest.approx(0.1)
-    by_scale = {"self-check": 0.3, "self-check-votes": 1.01}
+    by_scale = {"self-check": 0.3, "self-check-votes-2": 1.01}
     decision = SelfCheckRouter(threshold=by_scale, votes=2).decide(QUESTION, CheckedSampler("no")).decision
     assert (decision.route, decision.threshold) == ("edge", 1.01)

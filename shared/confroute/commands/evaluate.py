@@ -139,7 +139,6 @@ def _recorded(table: Path | None, options: dict[str, Any]) -> tuple[Outcomes, Si
     from confroute.evaluation.benchmarks import CLOUD, EDGE, load_benchmark
     from confroute.evaluation.measure import Signal
     from confroute.evaluation.outcomes import read_outcomes
-    from confroute.routers.threshold import DEFAULT_THRESHOLD, threshold_at
 
     if table is not None:
         outcomes = read_outcomes(table)
@@ -153,7 +152,7 @@ def _recorded(table: Path | None, options: dict[str, Any]) -> tuple[Outcomes, Si
         click.echo(f"scoring {outcomes.n} questions", err=True)
         scores = router.score(outcomes.questions)
         name = f"{router.head.name}, trained"
-        threshold = threshold_at(router.threshold, f"trained-{router.head.name}", DEFAULT_THRESHOLD)
+        threshold = router.threshold_of(router.scale)
         return outcomes, Signal(name, scores, outcomes.costs(), outcomes.seconds()), threshold
     if "score" not in outcomes.scores:
         raise click.UsageError(

@@ -21,9 +21,7 @@ from confroute.evaluation.ranking import FloatArray
 from confroute.evaluation.tables import SETTLED_EARLY, read_rows, texts
 from confroute.labelling.correct import RULE, is_right
 from confroute.models import Model
-from confroute.routers._verdict import ScoringRouter, drawing_all
-from confroute.routers.confidence import ConfidenceRouter
-from confroute.routers.threshold import CloudShare, threshold_at
+from confroute.routers._verdict import ScoringRouter, drawing_all, threshold_of
 
 Prices = Mapping[str, tuple[float, float]]
 
@@ -236,11 +234,7 @@ def _live(
 
 def _standing(router: ScoringRouter, scale: str) -> float | None:
     """Return the threshold that a router has for a scale; None where its traffic sets it."""
-    if isinstance(router.threshold, CloudShare):
-        return None
-    if isinstance(router, ConfidenceRouter):
-        return router.threshold_of(scale)
-    standing = threshold_at(router.threshold, scale, math.nan)
+    standing = threshold_of(router, scale)
     return None if math.isnan(standing) else standing
 
 

@@ -57,11 +57,16 @@ class SureStopping:
     n_samples: int
     threshold: float
 
+    @property
+    def first(self) -> int:
+        """How many samples to draw first: the fewest before which no verdict can be reached."""
+        return max(2, self._fewest([]))
+
     def missing(self, sizes: Sequence[int], masses: Sequence[float] | None = None) -> int | Route:
         """Return how many samples to draw next, or the verdict.
 
         Args:
-            sizes: Number of samples in each cluster, shape [k]; empty before the first draw.
+            sizes: Number of samples in each cluster, shape [k].
             masses: Sum of the length-normalised probabilities in each cluster, shape [k], under the
                 likelihood estimator; None under the discrete one, where each sample counts 1.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,13 @@ from confroute.decision import (
     total_usage,
 )
 from confroute.errors import ConfigurationError, SamplingError
-from confroute.routers.threshold import NOTHING_TO_CLOUD, Threshold
+from confroute.routers.threshold import (
+    DEFAULT_THRESHOLD,
+    NOTHING_TO_CLOUD,
+    CloudShare,
+    Threshold,
+    threshold_at,
+)
 from confroute.uncertainty.llm import judges_bill
 
 Step = TypeVar("Step")
@@ -31,7 +38,7 @@ Answer = TypeVar("Answer")
 
 
 class ScoringRouter(Protocol):
-    """A router whose verdict is ``score >= threshold``; of a mapping or a dial, the number that stands."""
+    """A router whose verdict is ``score >= threshold``, by the number that rules the scale of the score."""
 
     threshold: Threshold
 
@@ -96,12 +103,20 @@ class SamplingRouter(ABC):
 
     threshold: Threshold
 
+    def threshold_of(self, scale: str) -> float:
+        """Return the threshold that rules a scale now.
+
+        Args:
+            scale: Its name, as in ``RouteDecision.router``.
+        """
+        return threshold_at(self.threshold, scale, DEFAULT_THRESHOLD)
+
     @abstractmethod
     def draws(self, request: RouteRequest) -> Draws:
         """Walk one decision without input or output."""
 
     def drawing_all(self) -> Self:
-        """Return a copy that draws all samples and keeps every question: its scores are no bounds."""
+        """Return a copy that draws all samples and leaves every question on the edge: no score is a bound."""
         twin = copy.copy(self)
         twin.threshold = NOTHING_TO_CLOUD
         return twin
@@ -181,6 +196,14 @@ def drawing_all(router: ScoringRouter) -> ScoringRouter:
     twin = copy.copy(router)
     twin.threshold = NOTHING_TO_CLOUD
     return twin
+
+
+def threshold_of(router: ScoringRouter, scale: str) -> float:
+    """Return the number that rules a scale of a router; NaN where only questions or a signal tell."""
+    if isinstance(router.threshold, CloudShare):
+        return math.nan
+    own = getattr(router, "threshold_of", None)
+    return float(own(scale)) if own is not None else threshold_at(router.threshold, scale, math.nan)
 
 
 def need_sampler(router: object, sampler: Sampler | None) -> Sampler:
@@ -263,6 +286,6 @@ def score_of(decided: Decided) -> float:
     if score is None:
         raise ConfigurationError(
             f"the {decided.decision.method} router gave no score: expected a router that scores, such as "
-            "TrainedRouter or EntropyRouter"
+            "TrainedRouter or ConfidenceRouter"
         )
     return score

@@ -80,7 +80,9 @@ class CascadeRouter:
         self.trained = trained
         self.signal = signal
         self.band = (low, high)
-        self.threshold: Threshold = {} if threshold is None else check_threshold(threshold)
+        self.threshold: Threshold = (
+            {} if threshold is None else check_threshold(threshold, _INFO.name, _INFO.name)
+        )
 
     def drawing_all(self) -> Self:
         """Return a copy that always asks the signal inside of the band, and for all of its samples.
@@ -91,6 +93,12 @@ class CascadeRouter:
         twin.threshold = {}
         twin.signal = drawing_all(self.signal)
         return twin
+
+    def threshold_of(self, scale: str) -> float:
+        """Return the threshold of the cascade; NaN where the signal's own rules and has several."""
+        own = self.signal.threshold
+        default = math.nan if isinstance(own, Mapping | CloudShare) else self._placed(own)
+        return threshold_at(self.threshold, scale, default)
 
     def decide(self, request: RouteRequest, sampler: Sampler | None = None) -> Decided:
         """Ask the trained router and, inside of the band, the signal.

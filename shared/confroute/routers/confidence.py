@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 from confroute.answers import conclusion_of, without_thought
-from confroute.decision import Decided, Message, RouteRequest, RouterInfo, Sample
+from confroute.decision import Decided, RouteRequest, RouterInfo, Sample
 from confroute.errors import ConfigurationError
-from confroute.routers._verdict import Draw, Draws, SamplingRouter, verdict
-from confroute.routers.entropy import BRIEF_INSTRUCTION, BRIEF_MAX_TOKENS, Probe
+from confroute.routers._verdict import Draws, verdict
+from confroute.routers.probing import Probe, ProbingRouter
 from confroute.routers.threshold import Threshold, check_threshold, note_score, threshold_at
 from confroute.uncertainty import Equivalence, default_equivalence
 from confroute.uncertainty.agreement import agreement
@@ -39,6 +39,8 @@ DEFAULT_THRESHOLDS: Mapping[str, float] = {
 }
 """The threshold of each kind of scale where the user sets none; with ``-0``, that of ``n_samples=0``."""
 
+_SCALES = r"(confidence|worked)(-0)?|agreement|(confidence|worked|agreement)-(full|brief)-\d+"
+
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceEvidence:
@@ -50,7 +52,7 @@ class ConfidenceEvidence:
             or where it was left out.
         others: The further answers drawn.
         agreement: Probability that each of them means the same as the first, shape [len(others)].
-        n_samples: How many further answers would have been drawn at most.
+        n_further: How many further answers would have been drawn at most.
         problem: Why the first answer cannot be used, in words; None where it can.
     """
 
@@ -58,19 +60,19 @@ class ConfidenceEvidence:
     probability: float | None
     others: tuple[Sample, ...] = ()
     agreement: tuple[float, ...] = ()
-    n_samples: int = 0
+    n_further: int = 0
     problem: str | None = None
 
     @property
-    def n_agreeing(self) -> int:
-        """How many of the further answers mean the same as the first, more likely than not."""
-        return sum(value >= 0.5 for value in self.agreement)
+    def agrees(self) -> tuple[bool, ...]:
+        """Whether each of the further answers means the same as the first, more likely than not."""
+        return tuple(value >= 0.5 for value in self.agreement)
 
     def groups(self) -> list[list[Sample]]:
         """Return the answers that agree with the first one, itself in front; then each of the others."""
-        same = [other for other, value in zip(self.others, self.agreement, strict=True) if value >= 0.5]
-        differing = [[o] for o, value in zip(self.others, self.agreement, strict=True) if value < 0.5]
-        return [[self.answer, *same], *differing]
+        told = list(zip(self.others, self.agrees, strict=True))
+        differing = [[other] for other, agrees in told if not agrees]
+        return [[self.answer, *(other for other, agrees in told if agrees)], *differing]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answers and how far they agree, as plain JSON data."""
@@ -79,7 +81,8 @@ class ConfidenceEvidence:
             "probability": self.probability,
             "others": [other.text for other in self.others],
             "agreement": list(self.agreement),
-            "n_samples": self.n_samples,
+            "agrees": list(self.agrees),
+            "n_further": self.n_further,
             "problem": self.problem,
         }
 
@@ -133,7 +136,7 @@ class _Seen:
         return remaining
 
 
-class ConfidenceRouter(SamplingRouter):
+class ConfidenceRouter(ProbingRouter):
     """Sends a question to the cloud when the edge's one answer to it was unlikely and others disagree.
 
     The edge answers once. u = 1 − exp(mean token log-probability of that answer), and 1 where the model
@@ -158,7 +161,7 @@ class ConfidenceRouter(SamplingRouter):
     Args:
         n_samples: Further answers to draw at most; 0 judges by the probability alone.
         threshold: The cloud answers where ``score >= threshold``: a number for every scale, a mapping from
-            the name of a scale to a number, a `CloudShare`, or by default `DEFAULT_THRESHOLDS`.
+            the name of a scale, or its kind, to a number, a `CloudShare`, or by default `DEFAULT_THRESHOLDS`.
         equivalence: What "the same meaning" is; `confroute.uncertainty.default_equivalence` by default.
         probe: With ``"full"`` the look is the reply, which cannot stream before it is judged. ``"brief"``
             asks for the bare answer in a few tokens first: cheap where replies are long, and the reply is
@@ -182,13 +185,11 @@ class ConfidenceRouter(SamplingRouter):
             raise ConfigurationError(
                 f"n_samples is {n_samples}: expected 0 for the probability alone, or more for further answers"
             )
-        if probe not in get_args(Probe):
-            raise ConfigurationError(f"probe is {probe!r}: expected 'full' or 'brief'")
+        super().__init__(probe, max_tokens)
         self.n_samples = n_samples
-        self.threshold: Threshold = check_threshold({} if threshold is None else threshold)
+        threshold = {} if threshold is None else threshold
+        self.threshold: Threshold = check_threshold(threshold, _SCALES, "confidence-brief-4")
         self.equivalence = equivalence if equivalence is not None else default_equivalence()
-        self.probe = probe
-        self.max_tokens = BRIEF_MAX_TOKENS if max_tokens is None and probe == "brief" else max_tokens
         self._stops_early = True
 
     def drawing_all(self) -> Self:
@@ -199,8 +200,7 @@ class ConfidenceRouter(SamplingRouter):
 
     def draws(self, request: RouteRequest) -> Draws:
         """Look at one answer, and draw others as far as they can change the verdict."""
-        if self.probe == "brief":
-            request = replace(request, answer_schema=None)  # it is asked of the reply, not of a bare answer
+        request = self._asked(request)
         (answer,) = yield self._draw(1, temperature=None if self.probe == "full" else 0.0, logprobs=True)
         seen = self._seen(answer, request)
         threshold = self.threshold_of(self._scale(seen))
@@ -208,21 +208,12 @@ class ConfidenceRouter(SamplingRouter):
         if problem is not None:
             return self._verdict(request, seen, threshold, problem=problem)
         while missing := seen.missing(threshold if self._stops_early else None):
-            others = yield self._draw(missing, temperature=1.0)
+            others = yield self._draw(missing, temperature=1.0, logprobs=False)
             seen.others += others
             seen.agreement += agreement(
                 answer, others, equivalence=self.equivalence, request=request
             ).tolist()
         return self._verdict(request, seen, threshold)
-
-    def _draw(self, n: int, *, temperature: float | None, logprobs: bool = False) -> Draw:
-        return Draw(
-            n,
-            append=(Message("user", BRIEF_INSTRUCTION),) if self.probe == "brief" else (),
-            temperature=temperature,
-            max_tokens=self.max_tokens,
-            logprobs=logprobs,
-        )
 
     def _seen(self, answer: Sample, request: RouteRequest) -> _Seen:
         mean = answer.mean_logprob
@@ -249,7 +240,8 @@ class ConfidenceRouter(SamplingRouter):
             scale: Its name, as in ``RouteDecision.router``.
         """
         kind, _, n = scale.split("-")
-        return threshold_at(self.threshold, scale, DEFAULT_THRESHOLDS[kind if n != "0" else f"{kind}-0"])
+        kind = f"{kind}-0" if n == "0" else kind
+        return threshold_at(self.threshold, scale, DEFAULT_THRESHOLDS[kind], kind)
 
     def _verdict(
         self, request: RouteRequest, seen: _Seen, threshold: float, *, problem: str | None = None
@@ -272,7 +264,7 @@ class ConfidenceRouter(SamplingRouter):
                 probability=1 - seen.doubt if seen.kind != "agreement" else None,
                 others=tuple(seen.others),
                 agreement=tuple(seen.agreement),
-                n_samples=seen.n,
+                n_further=seen.n,
                 problem=problem,
             ),
             settled_early=settled_early,

@@ -4,41 +4,35 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Self, get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, get_args
 
 import numpy as np
 
-from confroute.decision import Decided, Message, Route, RouteRequest, RouterInfo, Sample, clip_score
+from confroute.decision import Decided, Route, RouteRequest, RouterInfo, Sample, clip_score
 from confroute.errors import ConfigurationError
 from confroute.routers._stopping import SureStopping, reachable
-from confroute.routers._verdict import Draw, Draws, SamplingRouter, verdict
+from confroute.routers._verdict import Draw, Draws, verdict
+from confroute.routers.probing import Probe, ProbingRouter
 from confroute.routers.threshold import (
     DEFAULT_THRESHOLD,
     Threshold,
     check_threshold,
     note_score,
-    threshold_at,
 )
 from confroute.uncertainty import (
     CachedEquivalence,
     Equivalence,
     Estimator,
     SemanticEntropy,
-    declines,
     default_equivalence,
-    is_refusal,
     semantic_entropy,
 )
 from confroute.uncertainty.structure import problem_of
 
-Probe = Literal["full", "brief"]
-
-BRIEF_INSTRUCTION = "Answer in as few words as possible."
-BRIEF_MAX_TOKENS = 32
-
 _VERSION = "1"
+_SCALES = r"entropy-(likelihood|discrete|paper)-(full|brief)-\d+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +70,7 @@ class EntropyEvidence:
         }
 
 
-class EntropyRouter(SamplingRouter):
+class EntropyRouter(ProbingRouter):
     """Sends a question to the cloud when the edge's own answers to it disagree in meaning.
 
     The score is Ĥ, the semantic entropy of `n_samples` edge answers divided by log N (Farquhar et al. 2024).
@@ -124,8 +118,7 @@ class EntropyRouter(SamplingRouter):
                 f"n_samples is {n_samples}: expected at least 2, since the entropy of fewer answers is "
                 "always 0"
             )
-        if probe not in get_args(Probe):
-            raise ConfigurationError(f"probe is {probe!r}: expected 'full' or 'brief'")
+        super().__init__(probe, max_tokens)
         if not temperature > 0:
             raise ConfigurationError(
                 f"temperature is {temperature}: expected above 0, since greedy samples are all the same"
@@ -140,35 +133,39 @@ class EntropyRouter(SamplingRouter):
                 "'discrete'"
             )
         self.n_samples = n_samples
-        self.threshold: Threshold = check_threshold(threshold)
+        self.threshold: Threshold = check_threshold(threshold, _SCALES, "entropy-likelihood-brief-5")
         self.equivalence = equivalence if equivalence is not None else default_equivalence()
-        self.probe = probe
         self.temperature = temperature
         self.estimator = estimator
-        self.max_tokens = BRIEF_MAX_TOKENS if max_tokens is None and probe == "brief" else max_tokens
         self.adaptive = adaptive
 
     def draws(self, request: RouteRequest) -> Draws:
         """Draw answers, all at once or step by step, and judge by their entropy."""
-        if self.probe == "brief":
-            request = replace(request, answer_schema=None)  # it is asked of the reply, not of a bare answer
-        standing = threshold_at(self.threshold, self._scale, DEFAULT_THRESHOLD)
+        request = self._asked(request)
         if not self.adaptive:
-            samples = yield self._draw(self.n_samples)
+            samples = yield self._answers(self.n_samples)
             found = self._entropy(request, samples, self.equivalence)
-            return self._verdict(request, samples, found, standing)
-        rule = SureStopping(self.n_samples, standing)
-        samples, missing = [], rule.missing([])
+            return self._verdict(request, samples, found, self.threshold_of(self._scale(found.estimator)))
+        held: dict[Estimator, float] = {}  # a dial turns meanwhile: one decision is held to one number
+
+        def standing(estimator: Estimator) -> float:
+            if estimator not in held:
+                held[estimator] = self.threshold_of(self._scale(estimator))
+            return held[estimator]
+
+        samples = yield self._answers(SureStopping(self.n_samples, standing(self.estimator)).first)
         with CachedEquivalence(self.equivalence, ":memory:") as kept:  # a pair is judged once, not every step
-            while isinstance(missing, int):
-                samples = samples + (yield self._draw(missing))
+            while True:
                 found = self._entropy(request, samples, kept)
+                threshold = standing(found.estimator)
                 if len(samples) >= self.n_samples:
-                    return self._verdict(request, samples, found, standing)
-                missing = rule.missing(*_sizes_and_masses(samples, found))
+                    return self._verdict(request, samples, found, threshold)
+                missing = SureStopping(self.n_samples, threshold).missing(*_sizes_and_masses(samples, found))
                 if missing == "edge" and self._may_be_unusable(samples, found, request):
                     missing = self.n_samples - len(samples)
-        return self._verdict(request, samples, found, standing, stopped=missing)
+                if not isinstance(missing, int):
+                    return self._verdict(request, samples, found, threshold, stopped=missing)
+                samples = samples + (yield self._answers(missing))
 
     def drawing_all(self) -> Self:
         """Return a copy that draws all samples and keeps every question: its scores are no bounds."""
@@ -176,18 +173,11 @@ class EntropyRouter(SamplingRouter):
         twin.adaptive = False
         return twin
 
-    @property
-    def _scale(self) -> str:
-        return f"entropy-{self.probe}"
+    def _scale(self, estimator: Estimator) -> str:
+        return f"entropy-{estimator}-{self.probe}-{self.n_samples}"
 
-    def _draw(self, n: int) -> Draw:
-        return Draw(
-            n,
-            append=(Message("user", BRIEF_INSTRUCTION),) if self.probe == "brief" else (),
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
-            logprobs=self.estimator != "discrete",
-        )
+    def _answers(self, n: int) -> Draw:
+        return self._draw(n, temperature=self.temperature, logprobs=self.estimator != "discrete")
 
     def _entropy(
         self, request: RouteRequest, samples: Sequence[Sample], equivalence: Equivalence
@@ -212,12 +202,14 @@ class EntropyRouter(SamplingRouter):
         standing: float,
         stopped: Route | None = None,
     ) -> Decided:
-        problem = _problem(samples, found, request)
+        scale = self._scale(found.estimator)
+        problems = _problems(samples, found, request)
+        problem = _told_problem(problems, len(samples))
         low = high = score = 1.0 if problem is not None else clip_score(found.normalized)
         if problem is None and stopped is not None:
             low, high = self._bounds(samples, found)
             score, high = (low, 1.0) if stopped == "cloud" else (high, high)  # refusals may yet make it 1
-        note_score(self.threshold, self._scale, low, high)
+        note_score(self.threshold, scale, low, high)
         evidence = EntropyEvidence(
             samples=tuple(samples),
             clusters=found.clusters,
@@ -231,9 +223,9 @@ class EntropyRouter(SamplingRouter):
             threshold=standing,
             method="entropy",
             told=(self._told(len(samples), found, stopped) if problem is None else f"{problem}: uncertainty"),
-            router=RouterInfo(name=self._scale, version=_VERSION),
+            router=RouterInfo(name=scale, version=_VERSION),
             samples=samples,
-            draft=None if self.probe == "brief" else _pick_draft(samples, found),
+            draft=None if self.probe == "brief" else _pick_draft(samples, problems),
             evidence=evidence,
             settled_early=stopped is not None and problem is None,
         )
@@ -256,18 +248,20 @@ class EntropyRouter(SamplingRouter):
         )
 
 
-def _problem(samples: Sequence[Sample], found: SemanticEntropy, request: RouteRequest) -> str | None:
-    """Return why what most samples say cannot be used, in words; None where it can."""
-    first = samples[found.clusters.index(found.largest)]
-    if not declines(samples, found, request.query):
-        problem = problem_of(first, request)
-        return (
-            None
-            if problem is None or is_refusal(first.text, request.query)
-            else f"the edge's answer {problem}"
-        )
-    what = "say nothing" if first.is_empty else "decline to answer"
-    return f"{found.clusters.count(found.largest)} of {len(samples)} edge answers {what}"
+def _problems(
+    samples: Sequence[Sample], found: SemanticEntropy, request: RouteRequest
+) -> dict[int, str | None]:
+    """Return why each member of the largest cluster cannot be used, by its number; None where it can."""
+    members = [i for i, label in enumerate(found.clusters) if label == found.largest]
+    return {i: problem_of(samples[i], request) for i in members}
+
+
+def _told_problem(problems: Mapping[int, str | None], n: int) -> str | None:
+    """Return why what most answers say cannot be used, in words; None where it can."""
+    unusable = [problem for problem in problems.values() if problem is not None]
+    if 2 * len(unusable) <= len(problems):
+        return None
+    return f"{len(unusable)} of {n} edge answers cannot be used (the first {unusable[0]})"
 
 
 def _sizes_and_masses(
@@ -283,12 +277,13 @@ def _sizes_and_masses(
     return sizes, np.bincount(clusters, weights=np.exp(known)).tolist()
 
 
-def _pick_draft(samples: Sequence[Sample], uncertainty: SemanticEntropy) -> int | None:
-    """Pick the reply among the samples: the likeliest member of the largest cluster.
+def _pick_draft(samples: Sequence[Sample], problems: Mapping[int, str | None]) -> int | None:
+    """Pick the reply among the members of the largest cluster: the likeliest of those that can be used.
 
-    Where log-probabilities are unknown, the first member. None if the answer picked is empty.
+    Where log-probabilities are unknown, the first of them. None if there is none.
     """
-    members = [i for i, label in enumerate(uncertainty.clusters) if label == uncertainty.largest]
-    known = {i: value for i in members if (value := samples[i].mean_logprob) is not None}
-    picked = max(known, key=lambda i: (known[i], -i)) if len(known) == len(members) else members[0]
-    return None if samples[picked].is_empty else picked
+    usable = [i for i, problem in problems.items() if problem is None]
+    known = {i: value for i in usable if (value := samples[i].mean_logprob) is not None}
+    if known and len(known) == len(usable):
+        return max(known, key=lambda i: (known[i], -i))
+    return usable[0] if usable else None

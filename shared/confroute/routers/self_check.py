@@ -15,7 +15,6 @@ from confroute.routers.threshold import (
     Threshold,
     check_threshold,
     note_score,
-    threshold_at,
 )
 from confroute.uncertainty.structure import problem_of
 
@@ -24,6 +23,7 @@ CHECK_QUESTION = "Is this answer correct? Reply with yes or no, one word."
 _VOTES = 5  # where a model tells no log-probability
 _VOTE_MAX_TOKENS = 8
 _VERSION = "1"
+_SCALES = r"self-check|self-check-votes-\d+"
 _SAYS = {"yes": True, "true": True, "correct": True, "right": True}
 _SAYS |= {"no": False, "false": False, "incorrect": False, "wrong": False}
 
@@ -57,7 +57,7 @@ class SelfCheckRouter(SamplingRouter):
     ) -> None:
         if votes is not None and votes < 1:
             raise ConfigurationError(f"votes is {votes}: expected at least 1, or None for log-probabilities")
-        self.threshold: Threshold = check_threshold(threshold)
+        self.threshold: Threshold = check_threshold(threshold, _SCALES, "self-check")
         self.votes = votes
         self.max_tokens = max_tokens
 
@@ -77,7 +77,8 @@ class SelfCheckRouter(SamplingRouter):
         if p_yes is None:
             votes = yield Draw(self.votes or _VOTES, append, max_tokens=_VOTE_MAX_TOKENS)
             checks = [*checks, *votes]
-            p_yes, scale, source = _count(votes), "self-check-votes", f"share of yes in {len(votes)} checks"
+            p_yes, scale = _count(votes), f"self-check-votes-{len(votes)}"
+            source = f"share of yes in {len(votes)} checks"
         told = f"asked whether its answer is right, the edge says yes ({source} {p_yes:.2f}): uncertainty"
         return self._verdict(request, [draft, *checks], 1 - p_yes, told, scale)
 
@@ -90,7 +91,7 @@ class SelfCheckRouter(SamplingRouter):
         scale: str = "self-check",
     ) -> Decided:
         score = clip_score(score)
-        standing = threshold_at(self.threshold, scale, DEFAULT_THRESHOLD)
+        standing = self.threshold_of(scale)
         note_score(self.threshold, scale, score, score)
         return verdict(
             request,

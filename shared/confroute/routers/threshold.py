@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -131,32 +132,44 @@ Threshold = float | Mapping[str, float] | CloudShare
 """A number for every scale, a number by the name of the scale, or a share of cloud calls to hold."""
 
 
-def check_threshold(threshold: Threshold) -> Threshold:
+def check_threshold(threshold: Threshold, scales: str = ".+", such_as: str = "") -> Threshold:
     """Return the threshold.
+
+    Args:
+        threshold: What a router was given.
+        scales: What the names of the router's scales match, as a regular expression.
+        such_as: One of these names.
 
     Raises:
         ConfigurationError: If it is neither a finite number of at least 0, nor a mapping from scale to such
-            numbers, nor a `CloudShare`.
+            numbers, nor a `CloudShare`; or if it names a scale that the router does not have.
     """
     if isinstance(threshold, CloudShare):
         return threshold
     if isinstance(threshold, Mapping):
+        unknown = [scale for scale in threshold if not re.fullmatch(scales, str(scale))]
+        if unknown:
+            raise ConfigurationError(
+                f"threshold names the scale {unknown[0]!r}, which this router does not have: expected names "
+                f"such as {such_as!r}, as decisions tell them in router.name"
+            )
         return {scale: _checked(value, f"threshold of {scale!r}") for scale, value in threshold.items()}
     return _checked(threshold, "threshold")
 
 
-def threshold_at(threshold: Threshold, scale: str, default: float) -> float:
+def threshold_at(threshold: Threshold, scale: str, default: float, kind: str = "") -> float:
     """Return the number that rules a scale now.
 
     Args:
         threshold: What a router was given.
         scale: Name of the scale.
         default: What rules where a mapping does not name the scale, or a dial has seen too few scores.
+        kind: The kind of the scale, which a mapping may name in its place.
     """
     if isinstance(threshold, CloudShare):
         return threshold.at(scale, default)
     if isinstance(threshold, Mapping):
-        return threshold.get(scale, default)
+        return threshold.get(scale, threshold.get(kind, default))
     return threshold
 
 

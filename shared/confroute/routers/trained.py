@@ -77,7 +77,7 @@ class TrainedRouter:
     ) -> None:
         self.head = head
         self.encoder: Encoder = encoder if encoder is not None else default_encoder()
-        self.threshold: Threshold = check_threshold(threshold)
+        self.threshold: Threshold = check_threshold(threshold, "trained-.+", self.scale)
         self.pair = pair
         self.card = card
         self.trained_on: frozenset[str] = frozenset()
@@ -158,8 +158,8 @@ class TrainedRouter:
             ModelError: If the encoder cannot be loaded.
         """
         score = clip_score(self.score([request.query])[0])
-        router = RouterInfo(name=self._scale, version=_VERSION)
-        standing = threshold_at(self.threshold, router.name, DEFAULT_THRESHOLD)
+        router = RouterInfo(name=self.scale, version=_VERSION)
+        standing = self.threshold_of(router.name)
         note_score(self.threshold, router.name, score, score)
         needed = score >= standing
         sign, verdict = (">=", "the cloud is needed") if needed else ("<", "the edge is enough")
@@ -205,7 +205,7 @@ class TrainedRouter:
             params=self.head.params,
             encoder=self.encoder.name,
             dimension=self.head.dimension,
-            threshold=threshold_at(self.threshold, self._scale, DEFAULT_THRESHOLD),
+            threshold=self.threshold_of(self.scale),
             pair=self.pair,
             trained_on=tuple(sorted(self.trained_on)),
             written_by=__version__,
@@ -245,8 +245,13 @@ class TrainedRouter:
         router.trained_on = frozenset(config.trained_on)
         return router
 
+    def threshold_of(self, scale: str) -> float:
+        """Return the threshold that rules a scale now; see `confroute.routers.threshold`."""
+        return threshold_at(self.threshold, scale, DEFAULT_THRESHOLD)
+
     @property
-    def _scale(self) -> str:
+    def scale(self) -> str:
+        """Name of the scale of its scores, as in ``RouteDecision.router``."""
         return f"trained-{self.head.name}"
 
     def _check_encoder(self) -> None:

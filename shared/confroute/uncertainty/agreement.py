@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +19,8 @@ def agreement(
     """Return how likely each of further answers means the same as one answer.
 
     Two answers mean the same as far as each entails the other: a directed equivalence is asked both ways,
-    and the smaller score counts. Equal answers agree without being scored; an empty one agrees with nothing.
+    and the smaller score counts. Scores are stretched so that the equivalence's own threshold lies at .5.
+    Equal answers agree without being scored; an empty one agrees with nothing.
     Where a number is worked out, an answer that was cut off before it agrees with nothing.
     Answers that call tools agree where they call the same tools in the same order with equal arguments, of
     which free text is compared by the equivalence; so do answers in JSON that was asked for.
@@ -34,34 +34,51 @@ def agreement(
     Returns:
         Probabilities, float array of shape [n] in [0, 1].
     """
-    compared = [_pairs(answer, other, request) for other in others]
+    first = _Read(answer, request)
+    compared = [_pairs(first, _Read(other, request), request) for other in others]
     asked = list(dict.fromkeys(pair for pairs in compared if pairs for pair in pairs))
     scores = dict(zip(asked, _same(equivalence, asked), strict=True))
     found = [0.0 if pairs is None else min([1.0, *(scores[pair] for pair in pairs)]) for pairs in compared]
-    return np.clip(np.array(found, dtype=np.float64), 0.0, 1.0)
+    return np.array(found, dtype=np.float64)
 
 
 def _same(equivalence: Equivalence, pairs: Sequence[Pair]) -> list[float]:
-    forward = np.asarray(equivalence.score(pairs), dtype=np.float64)
-    if equivalence.symmetric or not pairs:
-        return [float(score) for score in forward]
-    backward = equivalence.score([(question, b, a) for question, a, b in pairs])
-    return [float(score) for score in np.minimum(forward, backward)]
+    """Return P(both mean the same) for each pair: .5 where the equivalence's own threshold lies."""
+    if not pairs:
+        return []
+    scores = np.asarray(equivalence.score(pairs), dtype=np.float64)
+    if not equivalence.symmetric:
+        backward = equivalence.score([(question, b, a) for question, a, b in pairs])
+        scores = np.minimum(scores, backward)
+    threshold = min(max(equivalence.threshold, 1e-9), 1 - 1e-9)
+    above = 0.5 + (scores - threshold) / (1 - threshold) / 2
+    stretched = np.where(scores < threshold, scores / threshold / 2, above)
+    return [float(value) for value in np.clip(np.nan_to_num(stretched, nan=0.0), 0.0, 1.0)]
 
 
-def _pairs(answer: Sample, other: Sample, request: RouteRequest) -> list[Pair] | None:
+class _Read:
+    """An answer as it is compared: as data where it is some, else as text.
+
+    Attributes:
+        is_none: Whether there is nothing to compare: an empty answer, or a calculation that was cut off.
+        data: Its tool calls, or the JSON that was asked for; None where it is text.
+        text: What of the reply is its answer.
+    """
+
+    def __init__(self, sample: Sample, request: RouteRequest) -> None:
+        self.data = _structured(sample, request)
+        self.text = answer_of(sample.text, request.query)
+        is_cut = sample.cut and self.data is None and is_unconcluded(sample.text, request.query)
+        self.is_none = sample.is_empty or is_cut
+
+
+def _pairs(answer: _Read, other: _Read, request: RouteRequest) -> list[Pair] | None:
     """Return the pairs of texts that must mean the same for two answers to agree; None where they do not."""
-    if other.is_empty:
+    if answer.is_none or other.is_none or (answer.data is None) != (other.data is None):
         return None
-    mine, its = _structured(answer, request), _structured(other, request)
-    if (mine is None) != (its is None):
-        return None
-    if mine is not None and its is not None:
-        return _differences(mine, its, request)
-    if any(one.cut and is_unconcluded(one.text, request.query) for one in (answer, other)):
-        return None
-    a, b = answer_of(answer.text, request.query), answer_of(other.text, request.query)
-    return [] if a == b else [(request.query, a, b)]
+    if answer.data is not None:
+        return _differences(answer.data, other.data, request)
+    return [] if answer.text == other.text else [(request.query, answer.text, other.text)]
 
 
 def _structured(sample: Sample, request: RouteRequest) -> Any:
@@ -84,7 +101,7 @@ def _differences(a: Any, b: Any, request: RouteRequest) -> list[Pair] | None:
     if isinstance(a, str) and isinstance(b, str) and a != b:
         is_free = any(len(text.split()) > 1 for text in (a, b))
         return [(request.query, a, b)] if is_free else None
-    return [] if json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True) else None
+    return [] if a == b and isinstance(a, bool) == isinstance(b, bool) else None
 
 
 def _all(parts: Sequence[list[Pair] | None]) -> list[Pair] | None:

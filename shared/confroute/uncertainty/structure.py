@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from confroute.answers import without_thought
 from confroute.decision import RouteRequest, Sample, ToolCall
+from confroute.schemas import UNKNOWN_TOOL
 from confroute.uncertainty.refusal import is_refusal
 
-_TOLD_CHARS = 120  # of a schema or a name, in a decision's reason; an answer itself is never told there
-_FENCED = re.compile(r"\A\s*```(?:json)?\s*\n(.*)\n\s*```\s*\Z", re.DOTALL | re.IGNORECASE)
+_TOLD_CHARS = 120  # of a schema's rule, in a decision's reason
+_NOTHING = object()
 
 
 def calls_of(sample: Sample) -> list[Any]:
@@ -28,14 +29,16 @@ def plain(value: Any) -> Any:
     return json.loads(json.dumps(value, default=str, ensure_ascii=False))
 
 
-def asked_json(text: str) -> Any:
-    """Return the JSON value that an answer consists of, in a fence or not; None where it is no JSON."""
-    said = without_thought(text)
-    fenced = _FENCED.match(said)
+def asked_json(text: str, default: Any = None) -> Any:
+    """Return the JSON value that an answer consists of, in a fence or not; `default` where it is no JSON."""
+    said = without_thought(text).strip()
+    if said.startswith("```") and said.endswith("```"):
+        first, _, body = said.removesuffix("```").partition("\n")
+        said = body if first.lower() in ("```", "```json") else said
     try:
-        return json.loads(fenced[1] if fenced else said)
+        return json.loads(said)
     except (ValueError, RecursionError):
-        return None
+        return default
 
 
 def problem_of(sample: Sample, request: RouteRequest) -> str | None:
@@ -56,8 +59,8 @@ def problem_of(sample: Sample, request: RouteRequest) -> str | None:
         problems = (_problem_of_call(call, request) for call in sample.tool_calls)
         return next((problem for problem in problems if problem is not None), None)
     if request.answer_schema is not None:
-        value = asked_json(sample.text)
-        if value is None:
+        value = asked_json(sample.text, _NOTHING)
+        if value is _NOTHING:
             return "is not the JSON that was asked for"
         misfit = _misfit(value, request.answer_schema)
         return None if misfit is None else f"does not fit the schema that was asked for: {misfit}"
@@ -65,8 +68,8 @@ def problem_of(sample: Sample, request: RouteRequest) -> str | None:
 
 
 def _problem_of_call(call: ToolCall, request: RouteRequest) -> str | None:
-    if call.name not in request.tools and "" not in request.tools:  # a tool without a name is unknown
-        return f"calls a tool that does not exist: {_cut(call.name)}"
+    if call.name not in request.tools and UNKNOWN_TOOL not in request.tools:
+        return "calls a tool that does not exist"
     if call.unread is not None:
         return f"calls {call.name!r} with arguments that are no JSON"
     schema = request.tool_schemas.get(call.name)
@@ -75,24 +78,35 @@ def _problem_of_call(call: ToolCall, request: RouteRequest) -> str | None:
 
 
 def _misfit(value: Any, schema: Mapping[str, Any]) -> str | None:
-    """Return in what a value does not fit a schema; None where it does, or where the schema is none."""
-    from jsonschema.exceptions import SchemaError, best_match
-    from jsonschema.validators import validator_for
-    from referencing import Registry
+    """Return which rule of a schema a value breaks; None if none, or where the schema itself is none.
+
+    The rule is told and nothing of the value, since decisions are logged.
+    """
+    from jsonschema.exceptions import best_match
     from referencing.exceptions import Unresolvable
 
+    validator = _validator(json.dumps(schema, sort_keys=True, default=str))
     try:
-        told = dict(schema)
-        kind = validator_for(told)
-        kind.check_schema(told)
-        error = best_match(kind(told, registry=Registry()).iter_errors(value))
-    except (SchemaError, Unresolvable, RecursionError):
+        error = None if validator is None else best_match(validator.iter_errors(value))
+    except (Unresolvable, RecursionError):
         return None
     if error is None:
         return None
-    where = "/".join(str(part) for part in error.absolute_path) or "the whole"
-    return _cut(f"{where} breaks {error.validator}: {json.dumps(error.validator_value, default=str)}")
+    told = "/".join(str(part) for part in error.absolute_schema_path)
+    return told if len(told) <= _TOLD_CHARS else f"{told[: _TOLD_CHARS - 1]}…"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _TOLD_CHARS else f"{text[: _TOLD_CHARS - 1]}…"
+@lru_cache(maxsize=256)
+def _validator(schema: str) -> Any:
+    """Return what checks values against a schema, given as JSON; None where it is no schema."""
+    from jsonschema.exceptions import SchemaError
+    from jsonschema.validators import validator_for
+    from referencing import Registry
+
+    told = json.loads(schema)
+    kind = validator_for(told)
+    try:
+        kind.check_schema(told)
+    except (SchemaError, RecursionError):
+        return None
+    return kind(told, registry=Registry())
