@@ -57,8 +57,11 @@ def tools_of(edge: Runnable[Any, Any], kwargs: dict[str, Any]) -> list[Any]:
 
 
 def schema_of(schema: dict[str, Any] | type) -> dict[str, Any]:
-    """Return what is sent of a structured output's schema."""
-    return schema if isinstance(schema, dict) else convert_to_openai_tool(schema)
+    """Return what is sent of a structured output's schema; nothing where LangChain cannot tell it."""
+    try:
+        return schema if isinstance(schema, dict) else convert_to_openai_tool(schema)
+    except (TypeError, ValueError):  # the model itself may take it all the same, or send none of it
+        return {}
 
 
 def identity_of(side: Runnable[Any, Any]) -> Any:

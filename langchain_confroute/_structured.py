@@ -62,14 +62,15 @@ def structured_of(
     if model is None or len(whole.first.steps__) != 1 or chat_model_of(model) is None:
         return None
     _, first, *others = whole.steps
-    bound = unwrapped(model).kwargs
-    asked = answer_schema(bound) or _parameters(schema)
+    asked = _json_schema(schema) or answer_schema(unwrapped(model).kwargs)
     return Structured(model, RunnableSequence(first, *others) if others else first, include_raw, asked)
 
 
-def _parameters(schema: dict[str, Any] | type) -> Mapping[str, Any] | None:
+def _json_schema(schema: dict[str, Any] | type) -> Mapping[str, Any] | None:
+    """Return the JSON schema of an output, in whatever form a user gave it; None where it is not told."""
     told = schema_of(schema)
-    found = told.get("function", {}).get("parameters") or (told if "properties" in told else None)
+    told = told.get("function", told)
+    found = told.get("parameters") or told.get("schema") or (told if "properties" in told else None)
     return found if isinstance(found, Mapping) else None
 
 

@@ -19,7 +19,11 @@ def takes_n(model: LLM, method: str) -> bool:
     kinds = {(kind.__module__, kind.__name__) for kind in type(model).__mro__}
     chats = getattr(model, "is_chat_model", None)
     is_chat = chats if isinstance(chats, bool) else model.metadata.is_chat_model
-    return is_chat and ("llama_index.llms.openai.base", "OpenAI") in kinds and method != "predict"
+    return (
+        is_chat
+        and ("llama_index.llms.openai.base", "OpenAI") in kinds
+        and method in ("chat", "chat_with_tools", "complete")
+    )
 
 
 def choices_of(reply: Reply, model: LLM, arguments: dict[str, Any]) -> list[Reply]:

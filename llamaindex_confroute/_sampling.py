@@ -61,13 +61,23 @@ class LlamaIndexSampler:
         method: The method that answers, such as ``"chat"``.
         arguments: Its arguments.
         copies: Where copies are kept.
+        around: Makes of the method of a copy one that returns a reply, where it returns something else.
     """
 
-    def __init__(self, model: LLM, method: str, arguments: Arguments, copies: Copies) -> None:
+    def __init__(
+        self,
+        model: LLM,
+        method: str,
+        arguments: Arguments,
+        copies: Copies,
+        *,
+        around: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda method: method,
+    ) -> None:
         self._model = model
         self._method = method
         self._arguments = arguments
         self._copies = copies
+        self._around = around
         self._numbers = Numbers()
 
     def sample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
@@ -76,7 +86,7 @@ class LlamaIndexSampler:
 
         def send(ask: Ask) -> list[Sample]:
             method, arguments = way.ready("", ask)
-            return way.samples(method(**arguments), ask)
+            return way.samples(self._around(method)(**arguments), ask)
 
         return draw(drawing, send)
 
@@ -86,7 +96,7 @@ class LlamaIndexSampler:
 
         async def send(ask: Ask) -> list[Sample]:
             method, arguments = way.ready("a", ask)
-            return way.samples(await method(**arguments), ask)
+            return way.samples(await self._around(method)(**arguments), ask)
 
         return await adraw(drawing, send)
 
