@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, Self
 
-from confroute.answers import conclusion_of, without_thought
+from confroute.answers import conclusion_of, is_unconcluded, without_thought
 from confroute.decision import Decided, RouteRequest, RouterInfo, Sample
 from confroute.errors import ConfigurationError
 from confroute.routers._verdict import Draws, verdict
@@ -224,7 +224,7 @@ class ConfidenceRouter(ProbingRouter):
             n = _INSTEAD
         kind: Kind = "confidence"
         if self.probe == "full" and _is_long(answer, request):
-            is_open = n > 0 and conclusion_of(answer.text, request.query) is None
+            is_open = n > 0 and _is_open(answer, request)
             kind = "agreement" if is_open else "worked"
         if mean is None or not is_known or kind == "agreement":
             return _Seen(answer, 1.0, "agreement", n, [], [])
@@ -292,6 +292,13 @@ def _is_long(answer: Sample, request: RouteRequest) -> bool:
     said = without_thought(answer.text)
     n_tokens = answer.n_tokens or len(said) // _CHARS_PER_TOKEN
     return n_tokens > _LONG_TOKENS
+
+
+def _is_open(answer: Sample, request: RouteRequest) -> bool:
+    """Whether an answer has no conclusion, other than by being cut off on the way to one."""
+    if answer.cut and is_unconcluded(answer.text, request.query):
+        return False
+    return conclusion_of(answer.text, request.query) is None
 
 
 def _told(seen: _Seen, problem: str | None) -> str:
