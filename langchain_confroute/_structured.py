@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableParallel, RunnableSequence
 
 from confroute.decision import RouteRequest, Sample, Sampler, ToolCall
-from confroute.schemas import answer_schema
+from confroute.schemas import answer_schema, told_tools
 from langchain_confroute._pair import schema_of
 from langchain_confroute._usage import chat_model_of, unwrapped
 from langchain_confroute.sampling import LangChainSampler
@@ -34,9 +34,9 @@ class Structured:
 
     @property
     def tools(self) -> Sequence[Any]:
-        """The tools that are bound for the output's sake."""
-        tools: Sequence[Any] = unwrapped(self.model).kwargs.get("tools", ())
-        return tools
+        """The tools that are bound for the output's sake, with the schema of the output as theirs."""
+        told = told_tools(unwrapped(self.model).kwargs.get("tools", ()))
+        return [{"name": name, "parameters": own or self.schema} for name, own in told.items()]
 
     def read(self, sample: Sample) -> Sample:
         """Return a sample with the output in place of the message; one that cannot be read says so."""

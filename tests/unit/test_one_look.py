@@ -13,6 +13,7 @@ from langchain.agents import create_agent
 from langchain_core.messages import HumanMessage
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from llama_index.core.llms import ChatMessage
+from llama_index.core.prompts import PromptTemplate
 from llama_index.core.schema import QueryBundle
 from llama_index.core.tools import ToolMetadata
 from pydantic import BaseModel, SecretStr
@@ -26,7 +27,7 @@ from langchain_confroute import (
     RunnableRouteDecision,
 )
 from llamaindex_confroute import ConfRouteLLM, ConfRouteSelector
-from tests.llamaindex_pairs import model, served
+from tests.llamaindex_pairs import AS_JSON, model, served
 from tests.llamaindex_paths import PATHS, decision_of, text_of
 from tests.openai_server import OpenAIServer
 
@@ -260,6 +261,79 @@ def test_another_model_can_be_looked_at_in_llamaindex() -> None:
         assert isinstance(llm, ConfRouteLLM)
         assert llm.chat([ChatMessage(ASK)]).message.content == EDGE_SAYS
         assert (len(other.requests), len(pair.servers["edge"].requests)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        Capital,
+        Capital.model_json_schema(),
+        {"name": "Capital", "strict": True, "schema": Capital.model_json_schema()},
+        {"name": "Capital", "description": "one", "parameters": Capital.model_json_schema()},
+    ],
+)
+@pytest.mark.parametrize("method", ["function_calling", "json_mode"])
+@pytest.mark.parametrize("fits", [True, False])
+def test_schemas_in_every_form_hold(servers: Servers, schema: Any, method: str, *, fits: bool) -> None:
+    told = {"name": "Paris", "people": 1} if fits else {"name": "Paris"}
+
+    servers.edge.answer = servers.cloud.answer = prediction(told)
+    llm = ChatConfRoute(**servers.sides(), router=ConfidenceRouter(n_samples=1))
+    llm.with_structured_output(schema, method=method, include_raw=True).invoke(ASK)
+    assert (servers.cloud.requests == []) == fits
+
+
+def test_generate_of_a_streaming_client(servers: Servers) -> None:
+    sides: dict[str, Any] = servers.sides() | {"edge": servers.model(servers.edge, streaming=True)}
+    llm = ChatConfRoute(**sides, router=ConfidenceRouter(probe="brief"))
+    check(servers, CHAT_ONLY["generate"](llm), 2)
+
+
+STRUCTURED: dict[str, Callable[[ConfRouteLLM], Any]] = {
+    "predict": lambda llm: llm.structured_predict(Capital, PromptTemplate("{q}"), q=ASK),
+    "apredict": lambda llm: asyncio.run(llm.astructured_predict(Capital, PromptTemplate("{q}"), q=ASK)),
+    "stream": lambda llm: list(llm.stream_structured_predict(Capital, PromptTemplate("{q}"), q=ASK))[-1],
+    "as_structured_llm": lambda llm: llm.as_structured_llm(Capital).complete(ASK).raw,
+}
+
+
+@pytest.mark.parametrize("path", STRUCTURED)
+@pytest.mark.parametrize("native", [True, False])
+def test_a_look_at_a_structured_prediction_is_the_object(path: str, *, native: bool) -> None:
+    with served() as pair:
+        pair.servers["edge"].logprob = -0.05
+        pair.servers["edge"].answer = prediction({"name": "Paris", "people": 1})
+        pair.fields = AS_JSON if native else {}
+        llm = pair.llm(ConfidenceRouter(n_samples=1))
+        assert STRUCTURED[path](llm) == Capital(name="Paris", people=1)
+        looks = len(pair.servers["edge"].requests)
+        assert looks == (1 if native else 2)  # a tool call tells no log-probability
+        assert pair.servers["cloud"].requests == []
+        assert llm.stats.samples == looks
+
+
+@pytest.mark.parametrize("path", ["predict", "apredict", "as_structured_llm"])
+@pytest.mark.parametrize("native", [True, False])
+def test_a_prediction_against_its_schema_goes_to_the_cloud(path: str, *, native: bool) -> None:
+    with served() as pair:
+        pair.servers["edge"].answer = prediction({"name": "Paris"})
+        pair.servers["cloud"].answer = prediction({"name": "Paris", "people": 1})
+        pair.fields = AS_JSON if native else {}
+        assert STRUCTURED[path](pair.llm(ConfidenceRouter())) == Capital(name="Paris", people=1)
+        assert pair.asked() == (1, 1)
+
+
+def prediction(told: dict[str, Any]) -> Callable[[dict[str, Any], int], Any]:
+    """Answer with an object: as a call of the tool that asks for it, or as JSON."""
+
+    def answer(body: dict[str, Any], i: int) -> Any:
+        if not body.get("tools"):
+            return json.dumps(told)
+        name = body["tools"][0]["function"]["name"]
+        call = {"id": "1", "type": "function", "function": {"name": name, "arguments": json.dumps(told)}}
+        return {"message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}
+
+    return answer
 
 
 def test_a_brief_look_asks_for_few_words(servers: Servers) -> None:
