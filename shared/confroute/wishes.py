@@ -75,13 +75,12 @@ class Ask:
     @property
     def wishes(self) -> tuple[str, ...]:
         """What it wishes for, in the order in which a refusal is put down to it."""
-        wished = {
-            NO_THOUGHT: not self.thinks,
-            LOGPROBS: self.logprobs,
-            SEVERAL: self.n > 1,
-            f"temperature={self.temperature}": self.temperature is not None,
-        }
-        return tuple(wish for wish, is_wished in wished.items() if is_wished)
+        return (
+            *(() if self.thinks else (NO_THOUGHT,)),
+            *((LOGPROBS,) if self.logprobs else ()),
+            *((SEVERAL,) if self.n > 1 else ()),
+            *(() if self.temperature is None else (f"temperature={self.temperature}",)),
+        )
 
     def without(self, wish: str) -> Ask:
         """Return the same request without a wish."""
