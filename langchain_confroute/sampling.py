@@ -46,6 +46,9 @@ class LangChainSampler:
         config: The run under which the samples are traced.
         kwargs: Further arguments of the call, such as ``stop`` or ``tools``.
 
+    Attributes:
+        config: The run of each sample.
+
     Raises:
         ConfigurationError: If what is to be sampled is not a chat model.
     """
@@ -67,7 +70,7 @@ class LangChainSampler:
         self._messages = messages
         self._kwargs = {**bound, **(kwargs or {})}
         self._model = _local(bare, self._kwargs)
-        self._config = merge_configs(config, *configs, SAMPLE_CONFIG)
+        self.config = merge_configs(config, *configs, SAMPLE_CONFIG)
         self._numbers = Numbers()
 
     def sample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
@@ -78,7 +81,7 @@ class LangChainSampler:
             model, kwargs = way.ready(ask)
             if ask.n > 1:
                 return way.samples(model.generate([way.messages], **self._traced(), **kwargs))
-            return [way.sample(model.invoke(way.messages, self._config, **kwargs))]
+            return [way.sample(model.invoke(way.messages, self.config, **kwargs))]
 
         return draw(drawing, send, most=self._most)
 
@@ -90,13 +93,13 @@ class LangChainSampler:
             model, kwargs = way.ready(ask)
             if ask.n > 1:
                 return way.samples(await model.agenerate([way.messages], **self._traced(), **kwargs))
-            return [way.sample(await model.ainvoke(way.messages, self._config, **kwargs))]
+            return [way.sample(await model.ainvoke(way.messages, self.config, **kwargs))]
 
         return await adraw(drawing, send, most=self._most)
 
     @property
     def _most(self) -> int:
-        return self._config.get("max_concurrency") or MAX_CONCURRENCY
+        return self.config.get("max_concurrency") or MAX_CONCURRENCY
 
     def _draw(
         self,
@@ -142,7 +145,7 @@ class LangChainSampler:
         return drawing, way
 
     def _traced(self) -> dict[str, Any]:
-        return {key: self._config.get(key) for key in ("callbacks", "tags", "metadata", "run_name")}
+        return {key: self.config.get(key) for key in ("callbacks", "tags", "metadata", "run_name")}
 
 
 @dataclass(frozen=True, slots=True)
