@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from confroute.decision import Sample, Usage, total_usage
+from confroute.decision import Sample, total_usage
 from confroute.steps import adrive, drive
 from confroute.wishes import (
     NO_THOUGHT,
@@ -79,7 +80,7 @@ class Drawing:
         ask: What each request is like.
         is_cut: Whether a brief answer was cut before it began; see `confroute.replies.is_cut_thought`.
         at_once: Whether the model draws several answers in one request.
-        stops_thinking: Whether thinking can be switched off.
+        stops_thinking: Whether thinking can be switched off, and is not so yet.
         first: Number of the first draw.
     """
 
@@ -90,6 +91,54 @@ class Drawing:
     at_once: bool = False
     stops_thinking: bool = False
     first: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        model: object,
+        n: int,
+        is_cut: Callable[[Sample], bool],
+        numbers: Numbers,
+        own: Sequence[Mapping[str, Any]],
+        *,
+        at_once: bool,
+        has_switch: bool,
+        logprobs: bool,
+        temperature: float | None,
+        takes_temperature: bool = True,
+        max_tokens: int | None,
+        seed: int | None = None,
+    ) -> Drawing:
+        """Make a drawing of what a router wants and what the user has set on the model.
+
+        Args:
+            model: The model object.
+            n: How many answers.
+            is_cut: Whether a brief answer was cut before it began.
+            numbers: Those of the decision.
+            own: Where settings of the user's may stand, the first before the others.
+            at_once: Whether the model draws several answers in one request.
+            has_switch: Whether the model's client can switch thinking off.
+            logprobs: Whether token log-probabilities are wished for.
+            temperature: Sampling temperature; None for the user's own, and for 0 where there is none.
+            takes_temperature: Whether the model has a temperature.
+            max_tokens: Longest answer; None leaves the model's own limit.
+            seed: Seed of answer 0; by default the user's, where answers are numbered over all batches.
+        """
+        if temperature is None and _setting(own, "temperature") is None:
+            temperature = 0.0
+        if not takes_temperature:
+            temperature = None
+        first = numbers.take(n) if seed is None else 0
+        fixed = _setting(own, "seed") if seed is None else seed
+        ask = Ask(
+            logprobs=logprobs,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            seed=fixed if isinstance(fixed, int) else None,
+        )
+        stops_thinking = has_switch and _setting(own, *_THINKING) is not False
+        return cls(model, n, ask, is_cut, at_once=at_once, stops_thinking=stops_thinking, first=first)
 
     def steps(self) -> Steps:
         """Walk the drawing; returns the samples in order of their numbers.
@@ -102,6 +151,15 @@ class Drawing:
             asks = progress.next()
             progress.take(asks, (yield asks))
         return [progress.drawn[number] for number in sorted(progress.drawn)]
+
+
+_THINKING = ("reasoning", "thinking", "think")
+"""Names of the switch of thinking in the clients that have one."""
+
+
+def _setting(own: Sequence[Mapping[str, Any]], *names: str) -> Any:
+    """Return what is set under one of these names; None where nothing is."""
+    return next((place[name] for place in own for name in names if place.get(name) is not None), None)
 
 
 @dataclass(slots=True)
@@ -139,10 +197,10 @@ class _Progress:
         for wish in self.habits.refused.intersection(ask.wishes):
             ask = ask.without(wish)
         if self.drawing.at_once and SEVERAL not in self.habits.refused and len(missing) > 1:
-            return [replace(ask, number=missing[0], n=_run(missing))]
+            return [ask.at(missing[0], _run(missing))]
         if self.left_out or self.habits.doubts(ask):
             missing = missing[:1]
-        return [replace(ask, number=number) for number in missing]
+        return [ask.at(number) for number in missing]
 
     def take(self, asks: Sequence[Ask], outcomes: Sequence[Outcome]) -> None:
         """Take what requests came to: leave out what was refused, and redraw what was cut."""
@@ -283,47 +341,3 @@ def drawn_in_vain(error: BaseException) -> list[Sample]:
     """Return the samples that were drawn before one failed."""
     found: list[Sample] = getattr(error, "drawn_in_vain", [])
     return found
-
-
-def share_usage(samples: Sequence[Sample], usage: Usage | None) -> list[Sample]:
-    """Return the samples of one request, each with its part of what the request used.
-
-    Generated tokens go by the length of each sample where that is known for all, else in equal parts, and so
-    does the money; prompt tokens go in equal parts. The parts add up to the whole.
-
-    Args:
-        samples: The choices of one request.
-        usage: What the provider counted for it.
-    """
-    if not samples or usage is None:
-        return list(samples)
-    lengths = [sample.n_tokens or 0 for sample in samples]
-    equal = [1] * len(samples)
-    weights = lengths if all(lengths) else equal
-    inputs, outputs = _parts(usage.input_tokens, equal), _parts(usage.output_tokens, weights)
-    total = sum(weights)
-    return [
-        replace(
-            sample,
-            usage=Usage(
-                input_tokens=inputs[i],
-                output_tokens=outputs[i],
-                usd=None if usage.usd is None else usage.usd * weights[i] / total,
-            ),
-        )
-        for i, sample in enumerate(samples)
-    ]
-
-
-def _parts(count: int | None, weights: Sequence[int]) -> list[int | None]:
-    """Split a count by weights into whole parts that add up to it."""
-    if count is None:
-        return [None] * len(weights)
-    total, reached, given = sum(weights), 0, 0
-    parts: list[int | None] = []
-    for weight in weights:
-        reached += weight
-        upto = count * reached // total
-        parts.append(upto - given)
-        given = upto
-    return parts

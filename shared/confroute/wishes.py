@@ -63,6 +63,7 @@ class Ask:
         temperature: Sampling temperature; None leaves the model's own.
         max_tokens: Longest answer; None leaves the model's own limit.
         thinks: Whether the model may think before it answers.
+        seed: Seed of the first answer, which goes up with the number; None where no seed is fixed.
     """
 
     number: int = 0
@@ -71,6 +72,11 @@ class Ask:
     temperature: float | None = None
     max_tokens: int | None = None
     thinks: bool = True
+    seed: int | None = None
+
+    def at(self, number: int, n: int = 1) -> Ask:
+        """Return the same request for the answers from a number on, where this one is for those from 0 on."""
+        return replace(self, number=number, n=n, seed=None if self.seed is None else self.seed + number)
 
     @property
     def wishes(self) -> tuple[str, ...]:
