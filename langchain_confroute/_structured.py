@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,9 +38,15 @@ class Structured:
         told = told_tools(unwrapped(self.model).kwargs.get("tools", ()))
         return [{"name": name, "parameters": own or self.schema} for name, own in told.items()]
 
-    def read(self, sample: Sample) -> Sample:
+    def read(self, sample: Sample, config: RunnableConfig) -> Sample:
         """Return a sample with the output in place of the message; one that cannot be read says so."""
-        found = self.output.invoke({"raw": sample.raw})
+        return self._with(sample, self.output.invoke({"raw": sample.raw}, config))
+
+    async def aread(self, sample: Sample, config: RunnableConfig) -> Sample:
+        """Return a sample with the output in place of the message; see `read`."""
+        return self._with(sample, await self.output.ainvoke({"raw": sample.raw}, config))
+
+    def _with(self, sample: Sample, found: Mapping[str, Any]) -> Sample:
         if found["parsed"] is None or found["parsing_error"] is not None:
             calls = sample.tool_calls or (ToolCall("output", unread=sample.text),)
             return replace(sample, tool_calls=tuple(replace(c, unread=c.unread or c.key) for c in calls))
@@ -91,7 +97,7 @@ class StructuredSampler:
         messages: Sequence[BaseMessage],
         config: RunnableConfig,
     ) -> None:
-        self._read: Callable[[Sample], Sample] = structured.read
+        self._structured = structured
         self._whole = LangChainSampler(structured.model, messages, config=config)
         self._bare = bare
 
@@ -99,10 +105,12 @@ class StructuredSampler:
         """Draw `n` answers; see `confroute.decision.Sampler`."""
         if settings.get("append"):
             return self._bare.sample(request, n, **settings)
-        return [self._read(sample) for sample in self._whole.sample(request, n, **settings)]
+        drawn = self._whole.sample(request, n, **settings)
+        return [self._structured.read(sample, self._whole.config) for sample in drawn]
 
     async def asample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
         """Draw `n` answers; see `confroute.decision.Sampler`."""
         if settings.get("append"):
             return await self._bare.asample(request, n, **settings)
-        return [self._read(sample) for sample in await self._whole.asample(request, n, **settings)]
+        drawn = await self._whole.asample(request, n, **settings)
+        return [await self._structured.aread(sample, self._whole.config) for sample in drawn]
