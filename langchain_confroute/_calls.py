@@ -8,7 +8,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable
 
 from confroute.execution.control import Controls, current_controls
-from confroute.schemas import answer_schema
+from confroute.schemas import answer_schema, asked_of
 from langchain_confroute._messages import sticky_decision, to_request
 from langchain_confroute._pair import tools_of
 from langchain_confroute._routing import Call
@@ -41,14 +41,14 @@ def call_of(
     """
     tools = tools_of(edge, kwargs)
     looked_at = edge if sampler is None else sampler
-    bound, bound_to_cloud = unwrapped(edge).kwargs, unwrapped(cloud).kwargs
+    (bare, bound, _), bound_to_cloud = unwrapped(edge), unwrapped(cloud).kwargs
     return Call(
         input=messages,
         request=to_request(
             messages,
             tools=tools,
             query="" if query is None else text_of(query(messages)),
-            schema=answer_schema({**bound, **kwargs}),
+            schema=answer_schema({**asked_of(bare), **bound, **kwargs}),
         ),
         sampler=lambda config: LangChainSampler(looked_at, messages, config=config, kwargs=kwargs),
         kwargs=kwargs,

@@ -20,7 +20,7 @@ from confroute.decision import Message, RouteRequest, Sample, Usage, total_usage
 from confroute.errors import ConfigurationError
 from confroute.execution.limits import sampling_fields, without_sampling
 from confroute.sampling import MAX_CONCURRENCY, Drawing, Numbers, adraw, draw
-from confroute.schemas import without_schema
+from confroute.schemas import unasked, without_schema
 from confroute.wishes import Ask
 from langchain_confroute._messages import append as append_messages
 from langchain_confroute._messages import is_cut, to_sample
@@ -131,7 +131,7 @@ class LangChainSampler:
             seed=seed,
         )
         way = _Draw(
-            self._model,
+            self._model.model_copy(update=unasked(self._model)) if append else self._model,
             append_messages(self._messages, append),
             without_schema(self._kwargs) if append else self._kwargs,
             top_p=top_p,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from llama_index.core.llms import LLM
+from llama_index.core.llms.function_calling import FunctionCallingLLM
 
 from confroute.decision import RouteDecision, Router, RouteRequest, Sampler, Usage
 from confroute.execution.control import current_controls
@@ -20,6 +21,7 @@ from confroute.execution.execution import Execution
 from confroute.execution.limits import PromptSize
 from confroute.execution.streams import aopened, nothing, opened
 from confroute.execution.turn import Answer, Deciding, Turn, adrive, drive
+from confroute.schemas import answer_schema, asked_of
 from llamaindex_confroute._messages import as_chunk, says_something, stamp, stamped, texts_of
 from llamaindex_confroute._metering import Meter, heard
 from llamaindex_confroute._sampling import Arguments, Copies, LlamaIndexSampler
@@ -164,8 +166,11 @@ class Routing:
         if is_pinned or current_controls().private:
             self.turns.pin(call.request, call.asked)
         query = call.request.query if self.query is None else self.query(_given(call, self.edge))
+        schema = call.request.answer_schema
+        if schema is None and not call.request.tools:
+            schema = answer_schema(asked_of(self.edge))
         return self.execution.turn(
-            replace(call.request, private=is_pinned, query=query),
+            replace(call.request, private=is_pinned, query=query, answer_schema=schema),
             sticky=call.sticky or self.turns.recall(call.request),
             size=call.size,
             drafts=self.sampler is None,
@@ -178,6 +183,8 @@ class Routing:
         """Return the handle on the model that the router looks at."""
         looked_at = self.edge if self.sampler is None else self.sampler
         chats = call.sampled or call
+        if chats.method == "chat_with_tools" and not isinstance(looked_at, FunctionCallingLLM):
+            chats = replace(chats, method="chat", arguments=_without_tools(chats.arguments))
         bare = LlamaIndexSampler(looked_at, chats.method, chats.arguments, self.copies)
         if call.sampled is None:
             return bare
@@ -220,6 +227,11 @@ class Routing:
                 yield stamp(chunk, step.decision)
         finally:
             self._settle(step, usage or meter.usage, chunk)
+
+
+def _without_tools(arguments: Arguments) -> Arguments:
+    """Make arguments of a chat of those of a chat with tools, for a model that cannot call any."""
+    return lambda model, extra: {"messages": arguments(model, extra)["chat_history"]}
 
 
 def _given(call: Call, model: LLM) -> Any:

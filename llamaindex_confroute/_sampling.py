@@ -15,7 +15,7 @@ from confroute.decision import Message, RouteRequest, Sample, Usage
 from confroute.execution.limits import LENGTH_FIELDS, sampling_fields, without_sampling
 from confroute.replies import answer_logprob, is_cut_off, is_cut_thought
 from confroute.sampling import Drawing, Numbers, adraw, draw
-from confroute.schemas import without_schema
+from confroute.schemas import unasked, without_schema
 from confroute.wishes import Ask
 from llamaindex_confroute._messages import Reply, has_thought, tool_calls_of
 from llamaindex_confroute._openai import alone, choices_of, takes_n
@@ -124,7 +124,8 @@ class LlamaIndexSampler:
             temperature=temperature,
             max_tokens=max_tokens,
         )
-        return drawing, _Draw(self._model, self._method, arguments, self._copies)
+        model = self._copies.of(self._model, unasked(self._model)) if append else self._model
+        return drawing, _Draw(model, self._method, arguments, self._copies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,7 @@ def _is_ollama(model: LLM) -> bool:
 def _own_settings(model: LLM, arguments: dict[str, Any]) -> list[Mapping[str, Any]]:
     """Return where the user's settings may stand; clients set their own defaults as if the user had."""
     fields = type(model).model_fields
-    own = {
+    own: dict[str, Any] = {
         name: getattr(model, name)
         for name in ("temperature", "thinking")
         if name in model.model_fields_set and getattr(model, name) != fields[name].default

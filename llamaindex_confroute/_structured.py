@@ -16,7 +16,7 @@ from llamaindex_confroute._metering import Meter, heard
 from llamaindex_confroute._sampling import Arguments, Copies, LlamaIndexSampler
 
 _OBJECT = "confroute_object"
-_NO_OBJECT = "(no object)"
+_NO_OBJECT = "is not the object that was asked for"
 
 
 class StructuredSampler:
@@ -49,7 +49,8 @@ class StructuredSampler:
 
 def _read(sample: Sample) -> Sample:
     """Return a sample with the object in place of the reply that carries it."""
-    return replace(sample, tool_calls=(), raw=sample.raw.additional_kwargs[_OBJECT])
+    found = sample.raw.additional_kwargs[_OBJECT]
+    return replace(sample, tool_calls=(), problem=_NO_OBJECT if found is None else None, raw=found)
 
 
 def _told(predict: Callable[..., Any]) -> Callable[..., Any]:
@@ -79,7 +80,7 @@ def _told(predict: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _reply(found: Any, meter: Meter) -> ChatResponse:
-    text = found.model_dump_json() if isinstance(found, BaseModel) else _NO_OBJECT
+    text = found.model_dump_json() if isinstance(found, BaseModel) else ""
     return ChatResponse(
         message=ChatMessage(text, role=MessageRole.ASSISTANT),
         raw=getattr(meter.reply, "raw", None),

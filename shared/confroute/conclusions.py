@@ -65,6 +65,10 @@ _CONCLUDES = re.compile(
     r"|the (?:total|result|sum))\b",
     re.IGNORECASE,
 )
+_WORKS = re.compile(  # a calculation, or a sentence that concludes
+    r"\d[^\n=]{0,40}=|\\\[|\\frac|\bstep \d|\b(?:so|thus|therefore|hence|in total|altogether)\b",
+    re.IGNORECASE,
+)
 
 
 def concluded(said: str, question: str = "") -> str | None:
@@ -88,8 +92,9 @@ def concluded(said: str, question: str = "") -> str | None:
 
 
 def works_towards_number(said: str, question: str) -> bool:
-    """Whether the question asks for a number, and the reply is more than that."""
-    return len(said) >= _WORKED_CHARS and _ASKS_NUMBER.search(question) is not None
+    """Whether the question asks for a number, and the reply calculates or concludes one."""
+    is_long = len(said) >= _WORKED_CHARS and _ASKS_NUMBER.search(question) is not None
+    return is_long and _WORKS.search(said) is not None
 
 
 def named_conclusion(said: str, question: str) -> str | None:

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import HumanMessage
 from langchain_openai.chat_models.base import BaseChatOpenAI
-from llama_index.core.llms import ChatMessage
+from llama_index.core.llms import ChatMessage, MockLLM
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.schema import QueryBundle
 from llama_index.core.tools import ToolMetadata
@@ -20,6 +22,7 @@ from pydantic import BaseModel, SecretStr
 
 from confroute import ConfidenceRouter, EntropyRouter, RouteDecision
 from confroute.routers.probing import BRIEF_INSTRUCTION
+from confroute.testing import ScriptedRouter
 from langchain_confroute import (
     ChatConfRoute,
     ConfRouteMiddleware,
@@ -334,6 +337,100 @@ def prediction(told: dict[str, Any]) -> Callable[[dict[str, Any], int], Any]:
         return {"message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}
 
     return answer
+
+
+@pytest.mark.parametrize("include_raw", [False, True])
+def test_an_output_that_its_client_cannot_read_is_no_sure_answer(
+    servers: Servers, *, include_raw: bool
+) -> None:
+    servers.edge.answer = prediction({"name": "Paris"})
+    servers.cloud.answer = prediction({"name": "Paris", "people": 1})
+    log: list[Any] = []
+    llm = ChatConfRoute(**servers.sides(), router=ConfidenceRouter(), on_error="raise")
+    structured = llm.with_structured_output(Capital, method="json_schema", include_raw=include_raw)
+    structured.invoke(ASK, {"callbacks": [Decisions(log)]})
+    (told,) = log
+    assert (told["route"], told["method"], told["score"]) == ("cloud", "confidence", 1.0)
+    assert "cannot be read as the output that was asked for" in told["reason"]
+    assert told["usage"]["output_tokens"] > 0
+
+
+def test_one_further_output_that_cannot_be_read_only_disagrees(servers: Servers) -> None:
+    servers.edge.logprob = None
+    said = iter([1, 1, None, 1, 1])
+    good, bad = json.dumps({"name": "Paris", "people": 1}), "Paris"
+    servers.edge.answer = lambda body, i: good if next(said) else bad
+    llm = ChatConfRoute(**servers.sides(), router=ConfidenceRouter())
+    structured = llm.with_structured_output(Capital, method="json_schema")
+    assert structured.invoke(ASK) == Capital(name="Paris", people=1)
+    assert servers.cloud.requests == []
+
+
+class Decisions(BaseCallbackHandler):
+    """Collects decisions from their events."""
+
+    def __init__(self, log: list[Any]) -> None:
+        self.log = log
+
+    def on_custom_event(self, name: str, data: Any, **kwargs: Any) -> None:
+        self.log.append(data)
+
+
+@pytest.mark.parametrize("fields", [{"model_kwargs": {"response_format": {"type": "json_object"}}}])
+@pytest.mark.parametrize(("probe", "route"), [("full", "cloud"), ("brief", "edge")])
+def test_a_schema_that_is_set_on_the_model_holds(
+    servers: Servers, fields: dict[str, Any], probe: Any, route: str
+) -> None:
+    servers.edge.answer = lambda body, i: "Paris"
+    sides: dict[str, Any] = servers.sides() | {"edge": servers.model(servers.edge, **fields)}
+    reply = ChatConfRoute(**sides, router=ConfidenceRouter(probe=probe)).invoke(ASK)
+    assert reply.response_metadata["confroute"]["route"] == route
+    assert ("response_format" in servers.edge.requests[0]) == (probe == "full")
+
+
+@pytest.mark.parametrize("probe", ["full", "brief"])
+def test_a_request_that_is_bad_is_handed_on(servers: Servers, probe: Any) -> None:
+    servers.edge.fault, servers.edge.fault_message = "400", "filtered"
+    with pytest.raises(Exception, match="filtered"):
+        ChatConfRoute(**servers.sides(), router=ConfidenceRouter(probe=probe)).invoke(ASK)
+    assert servers.cloud.requests == []
+
+
+def test_a_bad_request_to_another_model_than_the_edge_is_a_failure_of_the_router(servers: Servers) -> None:
+    servers.other.fault = "400"
+    llm = ChatConfRoute(**servers.sides(), router=ConfidenceRouter(), sampler=servers.model(servers.other))
+    assert llm.invoke(ASK).response_metadata["confroute"]["method"] == "fallback"
+
+
+@pytest.mark.parametrize("router", [ConfidenceRouter(probe="brief"), EntropyRouter(probe="brief")])
+def test_a_brief_look_has_room_for_a_call_of_a_tool(servers: Servers, router: Any) -> None:
+    servers.edge.answer = prediction({"name": "x" * 100, "people": 1})
+    llm = ChatConfRoute(**servers.sides(), router=router)
+    reply = llm.bind_tools([Capital]).invoke(ASK)
+    assert reply.response_metadata["confroute"]["route"] == "edge"
+    look = servers.edge.requests[0]
+    assert (look.get("max_tokens") or look.get("max_completion_tokens")) == 256
+
+
+def test_a_model_that_calls_no_tools_can_be_looked_at(servers: Servers) -> None:
+    other = FakeListChatModel(responses=["Paris"])
+    llm = ChatConfRoute(**servers.sides(), router=ConfidenceRouter(), sampler=other)
+    assert llm.bind_tools([Capital]).invoke(ASK).text == EDGE_SAYS
+
+
+def test_a_llamaindex_model_that_calls_no_tools_can_be_looked_at() -> None:
+    with served() as pair:
+        llm = pair.llm(ConfidenceRouter(), sampler=MockLLM())
+        chunks = PATHS["chat_with_tools"](llm)
+        assert decision_of(chunks).method == "confidence"
+
+
+def test_the_question_of_a_structured_output_is_found_in_messages(servers: Servers) -> None:
+    router = ScriptedRouter("edge")
+    servers.edge.answer = prediction({"name": "Paris", "people": 1})
+    llm = ChatConfRoute(**servers.sides(), router=router, query=lambda messages: messages[-1].text[:5])
+    llm.with_structured_output(Capital).invoke(ASK)
+    assert router.requests[-1].query == ASK[:5]
 
 
 def test_a_brief_look_asks_for_few_words(servers: Servers) -> None:

@@ -166,7 +166,8 @@ class ConfidenceRouter(ProbingRouter):
         probe: With ``"full"`` the look is the reply, which cannot stream before it is judged. ``"brief"``
             asks for the bare answer in a few tokens first: cheap where replies are long, and the reply is
             another call, which is free to stream.
-        max_tokens: Longest look; by default 32 for brief ones and the model's own limit for full ones.
+        max_tokens: Longest look; by default 32 tokens for brief ones (256 where tools are bound) and the
+            model's own limit for full ones.
 
     Raises:
         ConfigurationError: If an argument is out of its range.
@@ -201,14 +202,16 @@ class ConfidenceRouter(ProbingRouter):
     def draws(self, request: RouteRequest) -> Draws:
         """Look at one answer, and draw others as far as they can change the verdict."""
         request = self._asked(request)
-        (answer,) = yield self._draw(1, temperature=None if self.probe == "full" else 0.0, logprobs=True)
+        (answer,) = yield self._draw(
+            request, 1, temperature=None if self.probe == "full" else 0.0, logprobs=True
+        )
         seen = self._seen(answer, request)
         threshold = self.threshold_of(self._scale(seen))
         problem = problem_of(answer, request)
         if problem is not None:
             return self._verdict(request, seen, threshold, problem=problem)
         while missing := seen.missing(threshold if self._stops_early else None):
-            others = yield self._draw(missing, temperature=1.0, logprobs=False)
+            others = yield self._draw(request, missing, temperature=1.0, logprobs=False)
             seen.others += others
             seen.agreement += agreement(
                 answer, others, equivalence=self.equivalence, request=request

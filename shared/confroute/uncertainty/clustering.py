@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from confroute.answers import answer_of
+from confroute.answers import answer_of, is_unconcluded
 from confroute.decision import Sample
 from confroute.errors import ConfigurationError
 from confroute.uncertainty.equivalence import Equivalence, Pair
@@ -73,7 +73,7 @@ def cluster_many(groups: Sequence[Group], *, equivalence: Equivalence) -> list[l
     return [state.labels() for state in states]
 
 
-_Key = tuple[bool, str]  # (calls tools, the text or the canonical calls)
+_Key = tuple[bool, str]  # (is compared as it is and not by the equivalence, the text or the canonical calls)
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ class _State:
 
     @classmethod
     def of(cls, question: str, samples: Iterable[Sample | str]) -> _State:
-        return cls(question, [_key(sample, question) for sample in samples])
+        return cls(question, [_key(sample, question, i) for i, sample in enumerate(samples)])
 
     def open_cluster(self) -> bool:
         """Open a cluster with the first unassigned answer; False once nothing is left to compare."""
@@ -114,11 +114,13 @@ class _State:
         return [self.cluster_of[key] for key in self.keys]
 
 
-def _key(sample: Sample | str, question: str) -> _Key:
+def _key(sample: Sample | str, question: str, number: int) -> _Key:
     if isinstance(sample, str):
         return (False, answer_of(sample, question))
     if sample.tool_calls:
         return (True, "\n".join(sorted(call.key for call in sample.tool_calls)))
+    if sample.cut and is_unconcluded(sample.text, question):
+        return (True, f"cut off {number}")  # it agrees with nothing
     return (False, answer_of(sample.text, question))
 
 
