@@ -209,7 +209,7 @@ def _is_ollama(model: LLM) -> bool:
 def _own_settings(model: LLM, arguments: dict[str, Any]) -> list[Mapping[str, Any]]:
     """Return where the user's settings may stand; clients set their own defaults as if the user had."""
     fields = type(model).model_fields
-    own = {
+    own: dict[str, Any] = {
         name: getattr(model, name)
         for name in ("temperature", "thinking")
         if name in model.model_fields_set and getattr(model, name) != fields[name].default
