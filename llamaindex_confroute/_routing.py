@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from llama_index.core.llms import LLM
 
-from confroute.decision import RouteDecision, Router, RouteRequest, Usage
+from confroute.decision import Message, RouteDecision, Router, RouteRequest, Usage
 from confroute.execution.control import current_controls
 from confroute.execution.execution import Execution
 from confroute.execution.limits import PromptSize
@@ -173,10 +173,14 @@ class Routing:
     def _deciding(self, call: Call) -> Deciding:
         sampled = call.sampled or call
         looked_at = self.edge if self.sampler is None else self.sampler
-        return Deciding(
-            self.router,
-            lambda: LlamaIndexSampler(looked_at, sampled.method, sampled.arguments, self.copies),
-        )
+        method, arguments = sampled.method, sampled.arguments
+        if method == "chat_with_tools" and not hasattr(looked_at, method):  # it answers in words then
+            method = "chat"
+
+            def arguments(model: LLM, extra: Sequence[Message]) -> dict[str, Any]:
+                return {"messages": sampled.arguments(model, extra)["chat_history"]}
+
+        return Deciding(self.router, lambda: LlamaIndexSampler(looked_at, method, arguments, self.copies))
 
     def _tell(self, step: Answer, call: Call) -> None:
         self.turns.remember(call.request, step.decision)
