@@ -54,7 +54,7 @@ class Structured:
 
 
 def structured_of(
-    edge: Runnable[Any, Any], schema: dict[str, Any] | type, *, include_raw: bool, **kwargs: Any
+    edge: Runnable[Any, Any], schema: dict[str, Any] | type | None, *, include_raw: bool, **kwargs: Any
 ) -> Structured | None:
     """Take a model's structured output apart into the model and what reads it.
 
@@ -68,14 +68,16 @@ def structured_of(
     if model is None or len(whole.first.steps__) != 1 or chat_model_of(model) is None:
         return None
     _, first, *others = whole.steps
-    bound = unwrapped(model).kwargs
-    asked = answer_schema(bound) or _parameters(schema)
+    sent = answer_schema(unwrapped(model).kwargs)
+    asked = sent if sent is not None and "properties" in sent else _parameters(schema) or sent
     return Structured(model, RunnableSequence(first, *others) if others else first, include_raw, asked)
 
 
-def _parameters(schema: dict[str, Any] | type) -> Mapping[str, Any] | None:
+def _parameters(schema: dict[str, Any] | type | None) -> Mapping[str, Any] | None:
+    """Return the JSON schema in what LangChain takes for one: itself, or OpenAI's functions and formats."""
     told = schema_of(schema)
-    found = told.get("function", {}).get("parameters") or (told if "properties" in told else None)
+    told = told.get("function", told)
+    found = told if "properties" in told else told.get("parameters") or told.get("schema")
     return found if isinstance(found, Mapping) else None
 
 

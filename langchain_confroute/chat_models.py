@@ -21,7 +21,7 @@ from confroute.execution.control import Controls
 from confroute.execution.execution import Execution, OnError
 from confroute.execution.log import DecisionLog
 from confroute.routers.threshold import plain_threshold
-from langchain_confroute._calls import call_of, with_stop
+from langchain_confroute._calls import call_of, of_input, with_stop
 from langchain_confroute._generating import Generating
 from langchain_confroute._pair import (
     RoutedBinding,
@@ -307,7 +307,7 @@ class ChatConfRoute(BaseChatModel):
             edge=edge,
             cloud=cloud,
             router=self.router,
-            query=self.query,
+            query=of_input(self, self.query),
             sampler=self.sampler if self.sampler is not None else self.edge,
             name=self.get_name(),
             _of_model=own,
