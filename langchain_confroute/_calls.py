@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable
 
@@ -57,6 +58,11 @@ def call_of(
         drafts=sampler is None,
         controls=controls.then(current_controls()),
     )
+
+
+def of_input(model: BaseChatModel, query: Query | None) -> Query | None:
+    """Return what finds the question in any input of a chat model, where `query` finds it in messages."""
+    return None if query is None else lambda given: query(model._convert_input(given).to_messages())
 
 
 def with_stop(stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class Structured:
 
 
 def structured_of(
-    edge: Runnable[Any, Any], schema: dict[str, Any] | type, *, include_raw: bool, **kwargs: Any
+    edge: Runnable[Any, Any], schema: dict[str, Any] | type | None, *, include_raw: bool, **kwargs: Any
 ) -> Structured | None:
     """Take a model's structured output apart into the model and what reads it.
 
@@ -111,7 +111,7 @@ def _unparsed(model: Runnable[Any, Any]) -> tuple[Runnable[Any, Any], type[BaseM
     return model.bind(response_format={"type": "json_schema", "json_schema": asked}), kind
 
 
-def _json_schema(schema: dict[str, Any] | type) -> Mapping[str, Any] | None:
+def _json_schema(schema: dict[str, Any] | type | None) -> Mapping[str, Any] | None:
     """Return the JSON schema of an output, in whatever form a user gave it; None where it is not told."""
     told = schema_of(schema)
     told = told.get("function", told)

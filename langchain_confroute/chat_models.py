@@ -22,7 +22,7 @@ from confroute.execution.control import Controls
 from confroute.execution.execution import Execution, OnError
 from confroute.execution.log import DecisionLog
 from confroute.routers.threshold import plain_threshold
-from langchain_confroute._calls import call_of, with_stop
+from langchain_confroute._calls import call_of, of_input, with_stop
 from langchain_confroute._generating import Generating
 from langchain_confroute._pair import (
     RoutedBinding,
@@ -305,14 +305,11 @@ class ChatConfRoute(BaseChatModel):
             edge=edge,
             cloud=cloud,
             router=self.router,
-            query=self._query_in if self.query is not None else None,
+            query=of_input(self, self.query),
             sampler=self.sampler if self.sampler is not None else self.edge,
             name=self.get_name(),
             _of_model=own,
         )
-
-    def _query_in(self, given: LanguageModelInput) -> Any:
-        return cast("Query", self.query)(self._convert_input(given).to_messages())
 
     def _generate(
         self,

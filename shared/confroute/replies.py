@@ -36,7 +36,8 @@ def answer_logprob(told: Any, text: str) -> LogProb:
     Args:
         told: Tokens in OpenAI's layout for chats (``{"content": [...]}``) or completions (``{"tokens": [...],
             "token_logprobs": [...]}``), or in Ollama's (a list).
-        text: The reply. The tokens of a thought in tags are left out, be it in the text or told beside it.
+        text: The reply. The tokens of its thought are left out, be it in the text or told beside it, and so
+            are those of white space before its answer.
 
     Returns:
         The sum and the number of tokens. Both are unknown where the layout is another, a token's
@@ -83,14 +84,25 @@ def _spelled(tokens: Sequence[Mapping[str, Any]]) -> list[bytes]:
 
 
 def _first_token(spelled: Sequence[bytes], answer: str) -> int | None:
-    """Return the first token of the answer; None where the tokens do not spell it."""
-    whole = b"".join(spelled).decode(errors="surrogateescape")
+    """Return the first token of the answer, white space before it apart; None where they do not spell it.
+
+    A thought before it has tags, or is told beside the text and the answer is the end of what they spell.
+    """
+    whole = _joined(spelled)
     begin = answer_begins(whole)
     if begin is None or not whole[begin:].lstrip().startswith(answer):
-        return None
+        ends = [text for text in (whole.rstrip(), _joined(spelled[:-1]).rstrip()) if text.endswith(answer)]
+        if not ends or not answer:
+            return None
+        begin = len(ends[0]) - len(answer)
+    begin += len(whole[begin:]) - len(whole[begin:].lstrip())
     target = len(whole[:begin].encode(errors="surrogateescape"))
-    ends = itertools.accumulate(map(len, spelled))
-    return next((i for i, end in enumerate(ends) if end > target), len(spelled))
+    reached = itertools.accumulate(map(len, spelled))
+    return next((i for i, end in enumerate(reached) if end > target), len(spelled))
+
+
+def _joined(spelled: Sequence[bytes]) -> str:
+    return b"".join(spelled).decode(errors="surrogateescape")
 
 
 def is_cut_off(ended: str) -> bool:

@@ -139,9 +139,11 @@ class Habits:
             return None
         if status in _REFUSING_BY_NAME or (status is None and not _is_unreached(error)):
             told = f"{getattr(error, 'param', '')!r} {error}"
-            named = next((w for w in ask.wishes if _NAMED[w.partition("=")[0]].search(told)), None)
-            if named is not None:
-                return Dropped((named,), named=True)
+            named = [wish for wish in ask.wishes if _NAMED[wish.partition("=")[0]].search(told)]
+            if len(named) > 1:  # perhaps the request is repeated in it
+                named = [wish for wish in named if wish not in self.proven]
+            if named:
+                return Dropped((named[0],), named=True)
         if status not in _REFUSING:
             return None
         doubted = tuple(wish for wish in ask.wishes if wish not in self.proven)

@@ -218,7 +218,7 @@ def test_a_calculation_that_is_cut_off_agrees_with_nothing() -> None:
 
 @pytest.mark.parametrize(("is_cut", "scale"), [(True, "worked-full-4"), (False, "agreement-full-4")])
 def test_a_calculation_cut_off_on_its_way_is_no_open_text(is_cut: bool, scale: str) -> None:
-    working = "We multiply the tens first, and the ones then, and add what they come to. " * 4
+    working = "We multiply the tens, 20 * 17 = 340, and the ones then, and add what they come to. " * 4
     look = Sample(working, logprob=-12.0, n_tokens=120, cut=is_cut)
     router = ConfidenceRouter(equivalence=EXACT, threshold=0.5).drawing_all()
     decided = router.decide(RouteRequest.from_text("What is 17 * 23?"), Edge(look, *["391"] * 4)).decision

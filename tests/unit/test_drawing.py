@@ -179,6 +179,16 @@ def test_what_was_proven_is_not_doubted_any_more(way: str) -> None:
     assert len(model.asked) == 2
 
 
+def test_an_error_that_repeats_the_request_names_nothing_that_was_proven() -> None:
+    model = Model(error=unnamed)
+    drawn("sync", model)
+    told = "filtered: {'logprobs': True, 'n': 3, 'temperature': 1.0}"
+    model.fault = lambda ask: HTTPError(400, told)
+    with pytest.raises(HTTPError, match="filtered"):
+        drawn("sync", model)
+    assert len(model.asked) == 2
+
+
 @pytest.mark.parametrize(
     "error",
     [

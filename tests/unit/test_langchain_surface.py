@@ -15,6 +15,7 @@ from langchain_core.globals import set_llm_cache
 from langchain_core.language_models import BaseChatModel
 from langchain_core.load import dumps
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.prompt_values import ChatPromptValue
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import ConfigurableField, RunnableWithFallbacks
 from pydantic import BaseModel, Field, ValidationError, field_validator
@@ -102,6 +103,20 @@ async def test_a_structured_look_is_read_within_its_run_while_the_event_loop_goe
     assert isinstance(await asyncio.to_thread(structured.invoke, "Which?", config), Noticing)
     assert went_on == [True, True]
     assert [SAMPLE_TAG in told for told in tags] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["Here: Which?", [("user", "Here: Which?")], ChatPromptValue(messages=[HumanMessage("Here: Which?")])],
+)
+def test_the_question_of_a_structured_output_is_found_in_messages_whatever_is_given(given: Any) -> None:
+    router = ScriptedRouter("edge")
+    edge, cloud = Obliging(model="edge-model"), Obliging(model="cloud-model")
+    llm = ChatConfRoute(
+        edge=edge, cloud=cloud, router=router, query=lambda messages: messages[-1].text.removeprefix("Here: ")
+    )
+    llm.with_structured_output(Book).invoke(given)
+    assert [request.query for request in router.requests] == ["Which?"]
 
 
 def test_structured_output_counts_in_the_same_accounts() -> None:

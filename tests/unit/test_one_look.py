@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NotRequired
 
 import pytest
 from langchain.agents import create_agent
@@ -19,6 +19,7 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index.core.schema import QueryBundle
 from llama_index.core.tools import ToolMetadata
 from pydantic import BaseModel, SecretStr
+from typing_extensions import TypedDict
 
 from confroute import ConfidenceRouter, EntropyRouter, RouteDecision
 from confroute.routers.probing import BRIEF_INSTRUCTION
@@ -182,6 +183,50 @@ def test_a_structured_look_against_its_schema_goes_to_the_cloud(
     found: Any = structured.invoke(ASK)
     assert (found["parsed"] if include_raw else found) == Capital(name="Paris", people=1)
     assert (len(servers.edge.requests), len(servers.cloud.requests)) == (1, 1)
+
+
+_CAPITAL = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "people": {"type": "integer"}},
+    "required": ["name", "people"],
+}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        Capital,
+        {"title": "capital", "description": "A capital.", **_CAPITAL},
+        {"name": "capital", "description": "A capital.", "parameters": _CAPITAL},
+        {"name": "capital", "strict": True, "schema": _CAPITAL},
+    ],
+)
+def test_a_json_look_is_held_against_the_callers_schema(servers: Servers, schema: Any) -> None:
+    servers.edge.answer = lambda body, i: json.dumps({"name": "Paris"})
+    servers.cloud.answer = lambda body, i: json.dumps({"name": "Paris", "people": 1})
+    llm = ChatConfRoute(**servers.sides(), router=ConfidenceRouter())
+    structured = llm.with_structured_output(schema, method="json_mode", include_raw=True)
+    found: Any = structured.invoke(ASK)
+    assert dict(found["parsed"]) == {"name": "Paris", "people": 1}
+    assert (len(servers.edge.requests), len(servers.cloud.requests)) == (1, 1)
+
+
+def test_any_json_is_an_output_where_there_is_no_schema(servers: Servers) -> None:
+    servers.edge.answer = lambda body, i: json.dumps({"name": "Paris"})
+    llm: Any = ChatConfRoute(**servers.sides(), router=ConfidenceRouter())
+    assert llm.with_structured_output(None, method="json_mode").invoke(ASK) == {"name": "Paris"}
+    assert (len(servers.edge.requests), len(servers.cloud.requests)) == (1, 0)
+
+
+class Aged(TypedDict):
+    name: str
+    age: NotRequired[int]
+
+
+def test_a_schema_that_cannot_be_told_is_the_models_own_affair(servers: Servers) -> None:
+    llm: Any = ChatConfRoute(**servers.sides(), router=ConfidenceRouter())
+    for either in (servers.model(servers.edge), llm):
+        either.with_structured_output(Aged, method="json_mode")
 
 
 @pytest.mark.parametrize("router", [ConfidenceRouter(probe="brief"), EntropyRouter(probe="brief")])

@@ -285,7 +285,7 @@ def _warn_of(model: str) -> None:
 
 
 def _is_settled(low: float, high: float, threshold: float) -> bool:
-    return low == high or low >= threshold + _CLOSE or high < threshold - _CLOSE
+    return low == high or threshold <= 0 or low >= threshold + _CLOSE or high < threshold - _CLOSE
 
 
 def _is_long(answer: Sample, request: RouteRequest) -> bool:

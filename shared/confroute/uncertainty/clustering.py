@@ -18,7 +18,7 @@ import numpy as np
 from confroute.answers import answer_of, is_unconcluded
 from confroute.decision import Sample
 from confroute.errors import ConfigurationError
-from confroute.uncertainty.equivalence import Equivalence, Pair
+from confroute.uncertainty.equivalence import Equivalence, FloatArray, Pair
 
 logger = logging.getLogger(__name__)
 
@@ -129,18 +129,33 @@ def _entails(equivalence: Equivalence, pairs: Sequence[Pair]) -> list[bool]:
     unique = sorted(set(pairs), key=lambda pair: (len(pair[0]) + len(pair[1]) + len(pair[2]), pair))
     if not unique:
         return []
-    scores = np.asarray(equivalence.score(unique), dtype=np.float64)
-    if scores.shape != (len(unique),):
-        raise ConfigurationError(
-            f"{equivalence.name}: score() returned shape {scores.shape} for {len(unique)} pairs; "
-            f"expected ({len(unique)},), one score a pair"
-        )
-    if np.isnan(scores).any():
-        logger.warning(
-            "%s: %d of %d scores are NaN; read as 'not equivalent'",
-            equivalence.name,
-            np.isnan(scores).sum(),
-            len(scores),
-        )
+    scores = scored(equivalence, unique)
     entailed = dict(zip(unique, (scores >= equivalence.threshold).tolist(), strict=True))
     return [entailed[pair] for pair in pairs]
+
+
+def scored(equivalence: Equivalence, pairs: Sequence[Pair]) -> FloatArray:
+    """Return an equivalence's scores; NaN counts as 0, with a warning.
+
+    Args:
+        equivalence: The equivalence.
+        pairs: n pairs.
+
+    Returns:
+        Scores, float array of shape [n].
+
+    Raises:
+        ConfigurationError: If there are not as many scores as pairs.
+    """
+    scores = np.array(equivalence.score(pairs), dtype=np.float64)
+    if scores.shape != (len(pairs),):
+        raise ConfigurationError(
+            f"{equivalence.name}: score() returned shape {scores.shape} for {len(pairs)} pairs; "
+            f"expected ({len(pairs)},), one score a pair"
+        )
+    unknown = np.isnan(scores)
+    if unknown.any():
+        told = "%s: %d of %d scores are NaN; read as 'not equivalent'"
+        logger.warning(told, equivalence.name, unknown.sum(), len(scores))
+        scores[unknown] = 0.0
+    return scores
