@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 _MOST_BOXES = 8  # the last ones: a reply that repeats itself may have thousands
 _CONCLUSION_CHARS = 200  # longer, it is no conclusion but a text
+_RESULT_CHARS = 40  # a longer text after an equals sign goes on to something else
 _WORKED_CHARS = 40  # a shorter reply is compared as it stands
 
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
@@ -41,7 +42,8 @@ _QUESTION_CHARS = 200  # a longer one carries passages: what is asked is its las
 _QUESTION = re.compile(r"[^.!?\n。]{1,400}[?？]")
 _LINE_LETTER = re.compile(r"\A\W{0,4}([A-Z])\W{1,4}(?=\s|\Z)[^\n]{0,100}(?:\n\s*\n|\n?\Z)")
 _CHOSEN = re.compile(
-    r"\b(?i:answer|option|choice)(?i: is| would be|[ \t]*:)[ \t]*:?[ \t]*[*(\[\"']{0,4}([A-Z])\b(?!['’]|\s+[a-z])"
+    r"\b(?i:answer|option|choice)(?i: is| would be|[ \t]*:)[ \t]*:?[ \t]*[*(\[\"']{0,4}([A-Z])\b"
+    r"(?!['’]|\s+[a-z])"
     r"|^[*(\[]{0,3}([A-Z])[*)\].:]{0,4}$"
     r"|\b(?:(?i:option|choice|answer)\s+)?\(?\b([A-Z])\)? (?i:is (?:the )?(?:correct|right|best)\b)",
     re.MULTILINE,
@@ -154,7 +156,7 @@ def _letters(question: str) -> set[str]:
             letters.append(option[1])
         elif line.strip():
             others += 1
-            if letters or others > _AFTER_OPTIONS:
+            if letters or others > _AFTER_OPTIONS or "?" in line:
                 break
     expected = [chr(ord("A") + i) for i in range(len(letters))]
     return set(letters) if len(letters) > 1 and letters[::-1] == expected else set()
@@ -190,10 +192,10 @@ def _number(said: str, question: str) -> str | None:
         return None
     sentence = sentences[-1].replace("\\%", "%")
     _, equals, result = sentence.rpartition("=")
-    if not (_CONCLUDES.match(sentence) or equals):
-        return None
-    if equals and _NUMBER.search(result):
+    if equals and len(result) <= _RESULT_CHARS and _NUMBER.search(result):
         sentence = result
+    elif not _CONCLUDES.match(sentence):
+        return None
     given = {_bare(number) for number in _NUMBER.findall(question)}
     found = {_bare(number) for number in _NUMBER.findall(sentence)}
     new = found - given or found
