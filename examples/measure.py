@@ -60,10 +60,13 @@ class Way:
     logprobs: bool = True
     of: type[ConfidenceRouter] | type[EntropyRouter] = ConfidenceRouter
 
-    def router(self, n: int, **threshold: float) -> ConfidenceRouter | EntropyRouter:
+    def router(self, n: int, threshold: float | None = None) -> ConfidenceRouter | EntropyRouter:
         """Make the router: with `n` further answers at most, or as many samples as the first and these."""
-        n_samples = n if self.of is ConfidenceRouter else n + 1
-        return self.of(n_samples=n_samples, probe=self.probe, **threshold)
+        if self.of is ConfidenceRouter:
+            return ConfidenceRouter(n_samples=n, probe=self.probe, threshold=threshold)
+        return EntropyRouter(
+            n_samples=n + 1, probe=self.probe, threshold=0.5 if threshold is None else threshold
+        )
 
 
 ROUTED = {
@@ -222,7 +225,7 @@ def scored(app: RagApp, observed: Observed, row: Row, n: int) -> Row:
 def timed(app: RagApp, observed: Observed, row: Row, way: str, n: int, threshold: float | None) -> Row:
     """Ask one question in one way and take the time."""
     if threshold is not None:
-        observed.router = ROUTED[way].router(n, threshold=threshold)
+        observed.router = ROUTED[way].router(n, threshold)
         observed.tells_logprobs = ROUTED[way].logprobs
     asked = ask(app, row, private=threshold is None)
     decision = asked.decision
