@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable
 
 from confroute.execution.control import Controls, current_controls
-from confroute.schemas import answer_schema
+from confroute.schemas import answer_schema, asked_of
 from langchain_confroute._messages import sticky_decision, to_request
 from langchain_confroute._pair import tools_of
 from langchain_confroute._routing import Call
@@ -41,14 +42,14 @@ def call_of(
     """
     tools = tools_of(edge, kwargs)
     looked_at = edge if sampler is None else sampler
-    bound, bound_to_cloud = unwrapped(edge).kwargs, unwrapped(cloud).kwargs
+    (bare, bound, _), bound_to_cloud = unwrapped(edge), unwrapped(cloud).kwargs
     return Call(
         input=messages,
         request=to_request(
             messages,
             tools=tools,
             query="" if query is None else text_of(query(messages)),
-            schema=answer_schema({**bound, **kwargs}),
+            schema=answer_schema({**asked_of(bare), **bound, **kwargs}),
         ),
         sampler=lambda config: LangChainSampler(looked_at, messages, config=config, kwargs=kwargs),
         kwargs=kwargs,
@@ -57,6 +58,11 @@ def call_of(
         drafts=sampler is None,
         controls=controls.then(current_controls()),
     )
+
+
+def of_input(model: BaseChatModel, query: Query | None) -> Query | None:
+    """Return what finds the question in any input of a chat model, where `query` finds it in messages."""
+    return None if query is None else lambda given: query(model._convert_input(given).to_messages())
 
 
 def with_stop(stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -173,6 +173,8 @@ class Generating:
             raise ConfigurationError(
                 f"generate() needs chat models on both sides, but one is a {type(side).__name__}"
             )
+        if getattr(side, "streaming", False):  # which `BaseChatModel` heeds before `_generate`, and we do
+            side = side.model_copy(update={"streaming": False})
         arguments = {**bound, **self.call.kwargs, "run_manager": self.run}
         return side, arguments if self.stop is None else {**arguments, "stop": self.stop}
 

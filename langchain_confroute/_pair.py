@@ -56,9 +56,14 @@ def tools_of(edge: Runnable[Any, Any], kwargs: dict[str, Any]) -> list[Any]:
     return [*bound, *kwargs.get("tools", [])]
 
 
-def schema_of(schema: dict[str, Any] | type) -> dict[str, Any]:
-    """Return what is sent of a structured output's schema."""
-    return schema if isinstance(schema, dict) else convert_to_openai_tool(schema)
+def schema_of(schema: dict[str, Any] | type | None) -> dict[str, Any]:
+    """Return what is sent of a structured output's schema; nothing where LangChain cannot tell it."""
+    if schema is None or isinstance(schema, dict):
+        return schema or {}
+    try:
+        return convert_to_openai_tool(schema)
+    except (TypeError, ValueError):  # the model itself may take it all the same, or send none of it
+        return {}
 
 
 def identity_of(side: Runnable[Any, Any]) -> Any:

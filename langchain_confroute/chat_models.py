@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Self, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -21,7 +22,7 @@ from confroute.execution.control import Controls
 from confroute.execution.execution import Execution, OnError
 from confroute.execution.log import DecisionLog
 from confroute.routers.threshold import plain_threshold
-from langchain_confroute._calls import call_of, with_stop
+from langchain_confroute._calls import call_of, of_input, with_stop
 from langchain_confroute._generating import Generating
 from langchain_confroute._pair import (
     RoutedBinding,
@@ -43,26 +44,22 @@ _FOR_BOTH = ("cache", "disable_streaming", "output_version")
 class ChatConfRoute(BaseChatModel):
     """A chat model that lets an edge model answer while it is sure, and a cloud model otherwise.
 
-    It stands wherever a chat model stands. The decision rides on the answer, in
-    ``response_metadata["confroute"]`` (in a stream: on the first chunk), and in the metadata of the run of
-    the model that answered. What was sampled to decide is traced under the tag ``confroute:sample`` and
-    never shown as reply text.
+    The decision rides on the answer, in ``response_metadata["confroute"]`` (in a stream: on the first chunk),
+    and in the metadata of the run of the model that answered. What was sampled to decide is traced under the
+    tag ``confroute:sample`` and never shown as reply text.
 
     Args:
         edge: The cheap model, which is also the one that the router looks at.
         cloud: The strong model.
         router: Decides; for instance ``ConfidenceRouter()``, which needs no training.
-        query: Finds the question in the messages, where they say more: a function that returns a text. By
-            default the last human turn. One call's question can be given as ``confroute_query`` in its
-            config.
+        query: Finds the question in the messages, where they say more: a function that returns a text; by
+            default the last human turn. A call's config can name its question: ``confroute_query``.
         sampler: The chat model that the router looks at, where that is not the edge: a local one, where the
             edge tells no log-probabilities or costs money. What it says is never the reply.
-        on_error: Where a question goes when the router or its samples fail: ``"cloud"``, ``"edge"`` or
-            ``"raise"``.
+        on_error: Where a question goes when the router fails: ``"cloud"``, ``"edge"`` or ``"raise"``.
         edge_timeout: Seconds until the edge's first token (and for its samples); None for no limit.
         cloud_timeout: Seconds until the cloud's first token; None for no limit.
-        breaker_server_errors: Server errors in a row after which a model is not asked for a while. One
-            time-out or refused connection is enough.
+        breaker_server_errors: Server errors in a row after which a model is left alone; one time-out will do.
         breaker_reset_after: Seconds of that while.
         cap: What this object may spend; when it is spent, the edge answers.
         log: Where decisions are logged; nowhere by default.
@@ -279,7 +276,8 @@ class ChatConfRoute(BaseChatModel):
             side: getattr(self, side).bind_tools(tools, **kwargs) for side in ("edge", "cloud")
         }
         if self.sampler is not None:
-            sides["sampler"] = self.sampler.bind_tools(tools, **kwargs)  # type: ignore[attr-defined]  # a chat model
+            with suppress(NotImplementedError):  # it is looked at without tools, and answers in words
+                sides["sampler"] = self.sampler.bind_tools(tools, **kwargs)  # type: ignore[attr-defined]  # a chat model
         return cast("Runnable[LanguageModelInput, AIMessage]", self.model_copy(update=sides).bind())
 
     def with_structured_output(
@@ -307,7 +305,7 @@ class ChatConfRoute(BaseChatModel):
             edge=edge,
             cloud=cloud,
             router=self.router,
-            query=self.query,
+            query=of_input(self, self.query),
             sampler=self.sampler if self.sampler is not None else self.edge,
             name=self.get_name(),
             _of_model=own,

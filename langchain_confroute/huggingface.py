@@ -21,6 +21,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_huggingface import ChatHuggingFace, HuggingFacePipeline
 
+from confroute.answers import answer_begins
 from confroute.errors import ModelError
 
 _DEFAULT_MAX_TOKENS = 256
@@ -114,7 +115,7 @@ class ChatLocalHuggingFace(ChatHuggingFace):
             if self.logprobs:
                 steps = [logits[i].float().log_softmax(-1) for logits in output.logits[: len(tokens)]]
                 chosen = [float(step[token]) for step, token in zip(steps, tokens, strict=True)]
-                spelled = [self.tokenizer.decode([token]) for token in tokens]
+                spelled = self._spelled(tokens) if answer_begins(text) else self._in_vocabulary(tokens)
                 told = [{"token": t, "logprob": p} for t, p in zip(spelled, chosen, strict=True)]
                 message.response_metadata["logprobs"] = {"content": told}
             generations.append(ChatGeneration(message=message))
@@ -173,6 +174,30 @@ class ChatLocalHuggingFace(ChatHuggingFace):
             if token in ends:
                 return tokens[: i + 1]
         return tokens
+
+    def _in_vocabulary(self, tokens: list[int]) -> list[str]:
+        names: list[str] = self.tokenizer.convert_ids_to_tokens(tokens)
+        return names
+
+    def _spelled(self, tokens: list[int]) -> list[str]:
+        """Return what each token adds to the text; one character of several tokens is told of the first.
+
+        A token alone may lose the space before it or be part of a character, so that each is decoded behind
+        the last ones before it that have added to the text.
+        """
+        added = [""] * len(tokens)
+        before = after = 0  # the tokens between are complete, and have added to the text last
+        first = 0  # of the tokens that are yet to be told
+        for end in range(1, len(tokens) + 1):
+            known = self.tokenizer.decode(tokens[before:after], skip_special_tokens=True)
+            read = self.tokenizer.decode(tokens[before:end], skip_special_tokens=True)
+            if read.endswith("�") and end < len(tokens):
+                continue
+            if len(read) > len(known):
+                added[first] = read[len(known) :]
+                before, after = after, end
+            first = end
+        return added
 
     def _stream(
         self,

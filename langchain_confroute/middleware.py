@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Annotated, Any, NotRequired, cast
 
@@ -19,7 +20,7 @@ from langchain.chat_models import init_chat_model
 from langchain_core.callbacks import BaseCallbackHandler, adispatch_custom_event, dispatch_custom_event
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
@@ -256,11 +257,12 @@ class ConfRouteMiddleware(AgentMiddleware[ConfRouteState]):
 
     def _sampler(self, request: ModelRequest[Any], config: RunnableConfig) -> LangChainSampler:
         looked_at = self.models["edge"] if self.sampler is None else self.sampler
-        bound = (
-            looked_at.bind_tools(request.tools, tool_choice=request.tool_choice, **request.model_settings)
-            if request.tools
-            else looked_at.bind(**request.model_settings)
-        )
+        bound: Runnable[Any, Any] = looked_at.bind(**request.model_settings)
+        if request.tools:
+            with suppress(NotImplementedError):  # it is looked at without tools, and answers in words
+                bound = looked_at.bind_tools(
+                    request.tools, tool_choice=request.tool_choice, **request.model_settings
+                )
         return LangChainSampler(bound, _prompt(request), config=config)
 
     def _settled(self, outcome: _Outcome) -> ModelResponse[Any] | ExtendedModelResponse[Any]:

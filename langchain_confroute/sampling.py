@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,11 +15,12 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs
 from pydantic import SkipValidation
 
+from confroute.choices import counted_alone, share_usage
 from confroute.decision import Message, RouteRequest, Sample, Usage, total_usage
 from confroute.errors import ConfigurationError
 from confroute.execution.limits import sampling_fields, without_sampling
-from confroute.sampling import MAX_CONCURRENCY, Drawing, Numbers, adraw, draw, share_usage
-from confroute.schemas import without_schema
+from confroute.sampling import MAX_CONCURRENCY, Drawing, Numbers, adraw, draw
+from confroute.schemas import unasked, without_schema
 from confroute.wishes import Ask
 from langchain_confroute._messages import append as append_messages
 from langchain_confroute._messages import is_cut, to_sample
@@ -46,6 +47,9 @@ class LangChainSampler:
         config: The run under which the samples are traced.
         kwargs: Further arguments of the call, such as ``stop`` or ``tools``.
 
+    Attributes:
+        config: The run of each sample.
+
     Raises:
         ConfigurationError: If what is to be sampled is not a chat model.
     """
@@ -67,7 +71,7 @@ class LangChainSampler:
         self._messages = messages
         self._kwargs = {**bound, **(kwargs or {})}
         self._model = _local(bare, self._kwargs)
-        self._config = merge_configs(config, *configs, SAMPLE_CONFIG)
+        self.config = merge_configs(config, *configs, SAMPLE_CONFIG)
         self._numbers = Numbers()
 
     def sample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
@@ -78,7 +82,7 @@ class LangChainSampler:
             model, kwargs = way.ready(ask)
             if ask.n > 1:
                 return way.samples(model.generate([way.messages], **self._traced(), **kwargs))
-            return [way.sample(model.invoke(way.messages, self._config, **kwargs))]
+            return [way.sample(model.invoke(way.messages, self.config, **kwargs))]
 
         return draw(drawing, send, most=self._most)
 
@@ -90,13 +94,13 @@ class LangChainSampler:
             model, kwargs = way.ready(ask)
             if ask.n > 1:
                 return way.samples(await model.agenerate([way.messages], **self._traced(), **kwargs))
-            return [way.sample(await model.ainvoke(way.messages, self._config, **kwargs))]
+            return [way.sample(await model.ainvoke(way.messages, self.config, **kwargs))]
 
         return await adraw(drawing, send, most=self._most)
 
     @property
     def _most(self) -> int:
-        return self._config.get("max_concurrency") or MAX_CONCURRENCY
+        return self.config.get("max_concurrency") or MAX_CONCURRENCY
 
     def _draw(
         self,
@@ -111,38 +115,32 @@ class LangChainSampler:
         seed: int | None = None,
     ) -> tuple[Drawing, _Draw]:
         fields = type(self._model).model_fields
-        if temperature is None and not _has_own_temperature(self._asked, self._kwargs):
-            temperature = 0.0
         takes = {*fields, *self._kwargs, *(self._kwargs.get("options") or ())}
-        first = 0
-        if seed is None:
-            seed = self._kwargs.get("seed", getattr(self._model, "seed", None))
-            first = self._numbers.take(n)
-        way = _Draw(
-            self._model,
-            append_messages(self._messages, append),
-            without_schema(self._kwargs) if append else self._kwargs,
-            seed,
-            top_p=top_p,
-            top_k=top_k,
-        )
-        drawing = Drawing(
+        drawing = Drawing.of(
             self._asked,
             n,
-            Ask(
-                logprobs=logprobs and "logprobs" in fields,
-                temperature=temperature if "temperature" in takes else None,
-                max_tokens=max_tokens,
-            ),
             is_cut,
+            self._numbers,
+            _own_settings(self._asked, self._kwargs),
             at_once="n" in fields and not getattr(self._model, "use_responses_api", False),
-            stops_thinking=_stops_thinking(self._model, self._kwargs),
-            first=first,
+            has_switch=any(kind.__name__ == "ChatOllama" for kind in type(self._model).__mro__),
+            logprobs=logprobs and "logprobs" in fields,
+            temperature=temperature,
+            takes_temperature="temperature" in takes,
+            max_tokens=max_tokens,
+            seed=seed,
+        )
+        way = _Draw(
+            self._model.model_copy(update=unasked(self._model)) if append else self._model,
+            append_messages(self._messages, append),
+            without_schema(self._kwargs) if append else self._kwargs,
+            top_p=top_p,
+            top_k=top_k,
         )
         return drawing, way
 
     def _traced(self) -> dict[str, Any]:
-        return {key: self._config.get(key) for key in ("callbacks", "tags", "metadata", "run_name")}
+        return {key: self.config.get(key) for key in ("callbacks", "tags", "metadata", "run_name")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +150,6 @@ class _Draw:
     model: BaseChatModel
     messages: list[BaseMessage]
     kwargs: dict[str, Any]
-    seed: int | None
     top_p: float | None
     top_k: int | None
 
@@ -178,10 +175,10 @@ class _Draw:
         if not ask.thinks:
             kwargs.pop("reasoning", None)
             update["reasoning"] = False
-        if self.seed is not None and "seed" in fields:
-            update["seed"] = self.seed + ask.number
-        elif "seed" in self.kwargs and self.seed is not None:
-            kwargs["seed"] = self.seed + ask.number
+        if ask.seed is not None and "seed" in fields:
+            update["seed"] = ask.seed
+        elif ask.seed is not None and "seed" in self.kwargs:
+            kwargs["seed"] = ask.seed
         if isinstance(options := kwargs.get("options"), dict):  # Ollama's, which take the place of its fields
             kwargs["options"] = options | {name: update[name] for name in _OPTIONS if name in update}
         copy = self.model.model_copy(update=update)
@@ -207,34 +204,25 @@ class _Draw:
 _OPTIONS = ("temperature", "num_predict", "seed", "top_p", "top_k")
 
 
-def _has_own_temperature(model: BaseChatModel, kwargs: dict[str, Any]) -> bool:
-    """Whether the user has set a temperature: on the model, in what is bound to it, or for its pipeline."""
-    pipeline = getattr(getattr(model, "llm", None), "pipeline_kwargs", None) or {}
-    field = getattr(model, "temperature", None) if "temperature" in model.model_fields_set else None
-    places = (kwargs, kwargs.get("options") or {}, kwargs.get("pipeline_kwargs") or {}, pipeline)
-    return field is not None or any(place.get("temperature") is not None for place in places)
-
-
-def _stops_thinking(model: BaseChatModel, kwargs: dict[str, Any]) -> bool:
-    """Whether the model's thinking can be switched off, and is not so yet."""
-    is_ollama = any(kind.__name__ == "ChatOllama" for kind in type(model).__mro__)
-    return is_ollama and kwargs.get("reasoning", getattr(model, "reasoning", None)) is not False
+def _own_settings(model: BaseChatModel, kwargs: dict[str, Any]) -> list[Mapping[str, Any]]:
+    """Return where the user's settings may stand: in what is bound, on the model, or for its pipeline."""
+    own = {"seed", *model.model_fields_set}  # a seed is fixed, whoever has set it
+    pipeline = getattr(getattr(model, "llm", None), "pipeline_kwargs", None)
+    fields = {name: value for name, value in vars(model).items() if name in own}
+    nested = (kwargs.get("options"), kwargs.get("pipeline_kwargs"), fields, pipeline)
+    return [kwargs, *(place for place in nested if isinstance(place, Mapping))]
 
 
 def _alone(message: BaseMessage, own: Usage | None, whole: Usage) -> BaseMessage:
     """Return a choice with the usage that it would have had alone, since it may be handed out."""
-    output = None if own is None else own.output_tokens
-    if not isinstance(message, AIMessage) or whole.input_tokens is None or output is None:
+    counts = counted_alone(own, whole)
+    if not isinstance(message, AIMessage) or counts is None:
         return message
-    total = whole.input_tokens + output
-    counted = UsageMetadata(input_tokens=whole.input_tokens, output_tokens=output, total_tokens=total)
+    read, written, total = counts.values()
+    counted = UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=total)
     told = dict(message.response_metadata)
     if "token_usage" in told:
-        told["token_usage"] = {
-            "prompt_tokens": whole.input_tokens,
-            "completion_tokens": output,
-            "total_tokens": total,
-        }
+        told["token_usage"] = counts
     return message.model_copy(update={"usage_metadata": counted, "response_metadata": told})
 
 

@@ -114,7 +114,7 @@ def structured(
     llm_kwargs: dict[str, Any] | None,
     values: dict[str, Any],
 ) -> Call:
-    """Describe a structured prediction; in order to decide, the edge is sampled with the question alone.
+    """Describe a structured prediction; a brief probe asks the edge for a bare answer to the same prompt.
 
     Every model gets keyword arguments of its own, since some write into those that they are given.
     """
@@ -125,7 +125,10 @@ def structured(
         return {"output_cls": output_cls, "prompt": prompt, "llm_kwargs": own, **values}
 
     sampled = _of_template(sampled, Template(prompt, values))
-    return replace(sampled, method="structured_predict", arguments=arguments, sampled=sampled)
+    request = replace(sampled.request, answer_schema=output_cls.model_json_schema())
+    return replace(
+        sampled, method="structured_predict", arguments=arguments, request=request, sampled=sampled
+    )
 
 
 def _call(

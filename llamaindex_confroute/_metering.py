@@ -23,10 +23,12 @@ class Meter:
 
     Attributes:
         usage: Their tokens; None where none was told.
+        reply: The last of their replies.
     """
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
+        self.reply: Any = None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -75,8 +77,11 @@ class _Handler(BaseCallbackHandler):
         self, event_type: CBEventType, payload: dict[str, Any] | None = None, event_id: str = "", **_: Any
     ) -> None:
         meter, told = _current.get(), payload or {}
-        used = usage_of(told.get(EventPayload.RESPONSE) or told.get(EventPayload.COMPLETION))
-        if meter is not None and used is not None and event_type is CBEventType.LLM:
+        if meter is None or event_type is not CBEventType.LLM:
+            return
+        meter.reply = told.get(EventPayload.RESPONSE) or told.get(EventPayload.COMPLETION)
+        used = usage_of(meter.reply)
+        if used is not None:
             meter.usage = used if meter.usage is None else meter.usage + used
 
     def on_event_start(

@@ -10,6 +10,7 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 from llama_index.core.llms import LLM
 
+from confroute.choices import counted_alone
 from confroute.decision import Usage
 from llamaindex_confroute._messages import Reply
 
@@ -19,7 +20,11 @@ def takes_n(model: LLM, method: str) -> bool:
     kinds = {(kind.__module__, kind.__name__) for kind in type(model).__mro__}
     chats = getattr(model, "is_chat_model", None)
     is_chat = chats if isinstance(chats, bool) else model.metadata.is_chat_model
-    return is_chat and ("llama_index.llms.openai.base", "OpenAI") in kinds and method != "predict"
+    return (
+        is_chat
+        and ("llama_index.llms.openai.base", "OpenAI") in kinds
+        and method in ("chat", "chat_with_tools", "complete")
+    )
 
 
 def choices_of(reply: Reply, model: LLM, arguments: dict[str, Any]) -> list[Reply]:
@@ -58,14 +63,9 @@ def alone(reply: Reply, own: Usage | None, whole: Usage) -> Reply:
         own: Its part of what the request used.
         whole: What the request used.
     """
-    output = None if own is None else own.output_tokens
-    if whole.input_tokens is None or output is None:
+    counts = counted_alone(own, whole)
+    if counts is None:
         return reply
-    counts = {
-        "prompt_tokens": whole.input_tokens,
-        "completion_tokens": output,
-        "total_tokens": whole.input_tokens + output,
-    }
     counted = getattr(reply.raw, "usage", None)
     raw = reply.raw
     if counted is not None:

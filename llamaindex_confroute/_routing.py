@@ -13,17 +13,20 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from llama_index.core.llms import LLM
+from llama_index.core.llms.function_calling import FunctionCallingLLM
 
-from confroute.decision import RouteDecision, Router, RouteRequest, Usage
+from confroute.decision import RouteDecision, Router, RouteRequest, Sampler, Usage
 from confroute.execution.control import current_controls
 from confroute.execution.execution import Execution
 from confroute.execution.limits import PromptSize
 from confroute.execution.streams import aopened, nothing, opened
 from confroute.execution.turn import Answer, Deciding, Turn, adrive, drive
+from confroute.schemas import answer_schema, asked_of
 from llamaindex_confroute._messages import as_chunk, says_something, stamp, stamped, texts_of
 from llamaindex_confroute._metering import Meter, heard
 from llamaindex_confroute._sampling import Arguments, Copies, LlamaIndexSampler
 from llamaindex_confroute._sides import priced, usage_of
+from llamaindex_confroute._structured import StructuredSampler
 from llamaindex_confroute._turns import TurnMemory
 from llamaindex_confroute.events import tell
 
@@ -44,7 +47,7 @@ class Call:
         request: The question, as the router sees it.
         sticky: The decision of this turn's earlier call, in a tool loop.
         size: How long the prompt is.
-        sampled: The call that samples the edge where that is another one; a draft is then no reply.
+        sampled: The call of a bare answer, where the method predicts an object.
         asked: What of the prompt the caller has said, where a template says the rest.
     """
 
@@ -163,20 +166,29 @@ class Routing:
         if is_pinned or current_controls().private:
             self.turns.pin(call.request, call.asked)
         query = call.request.query if self.query is None else self.query(_given(call, self.edge))
+        schema = call.request.answer_schema
+        if schema is None and not call.request.tools:
+            schema = answer_schema(asked_of(self.edge))
         return self.execution.turn(
-            replace(call.request, private=is_pinned, query=query),
+            replace(call.request, private=is_pinned, query=query, answer_schema=schema),
             sticky=call.sticky or self.turns.recall(call.request),
             size=call.size,
-            drafts=call.sampled is None and self.sampler is None,
+            drafts=self.sampler is None,
         )
 
     def _deciding(self, call: Call) -> Deciding:
-        sampled = call.sampled or call
+        return Deciding(self.router, lambda: self._handle(call))
+
+    def _handle(self, call: Call) -> Sampler:
+        """Return the handle on the model that the router looks at."""
         looked_at = self.edge if self.sampler is None else self.sampler
-        return Deciding(
-            self.router,
-            lambda: LlamaIndexSampler(looked_at, sampled.method, sampled.arguments, self.copies),
-        )
+        chats = call.sampled or call
+        if chats.method == "chat_with_tools" and not isinstance(looked_at, FunctionCallingLLM):
+            chats = replace(chats, method="chat", arguments=_without_tools(chats.arguments))
+        bare = LlamaIndexSampler(looked_at, chats.method, chats.arguments, self.copies)
+        if call.sampled is None:
+            return bare
+        return StructuredSampler(looked_at, call.arguments, self.copies, bare)
 
     def _tell(self, step: Answer, call: Call) -> None:
         self.turns.remember(call.request, step.decision)
@@ -215,6 +227,11 @@ class Routing:
                 yield stamp(chunk, step.decision)
         finally:
             self._settle(step, usage or meter.usage, chunk)
+
+
+def _without_tools(arguments: Arguments) -> Arguments:
+    """Make arguments of a chat of those of a chat with tools, for a model that cannot call any."""
+    return lambda model, extra: {"messages": arguments(model, extra)["chat_history"]}
 
 
 def _given(call: Call, model: LLM) -> Any:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatResponse
 from llama_index.core.llms import LLM
 
+from confroute.choices import share_usage
 from confroute.decision import Message, RouteRequest, Sample, Usage
 from confroute.execution.limits import LENGTH_FIELDS, sampling_fields, without_sampling
 from confroute.replies import answer_logprob, is_cut_off, is_cut_thought
-from confroute.sampling import Drawing, Numbers, adraw, draw, share_usage
-from confroute.schemas import without_schema
+from confroute.sampling import Drawing, Numbers, adraw, draw
+from confroute.schemas import unasked, without_schema
 from confroute.wishes import Ask
 from llamaindex_confroute._messages import Reply, has_thought, tool_calls_of
 from llamaindex_confroute._openai import alone, choices_of, takes_n
@@ -61,13 +62,23 @@ class LlamaIndexSampler:
         method: The method that answers, such as ``"chat"``.
         arguments: Its arguments.
         copies: Where copies are kept.
+        around: Makes of the method of a copy one that returns a reply, where it returns something else.
     """
 
-    def __init__(self, model: LLM, method: str, arguments: Arguments, copies: Copies) -> None:
+    def __init__(
+        self,
+        model: LLM,
+        method: str,
+        arguments: Arguments,
+        copies: Copies,
+        *,
+        around: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda method: method,
+    ) -> None:
         self._model = model
         self._method = method
         self._arguments = arguments
         self._copies = copies
+        self._around = around
         self._numbers = Numbers()
 
     def sample(self, request: RouteRequest, n: int, **settings: Any) -> list[Sample]:
@@ -76,7 +87,7 @@ class LlamaIndexSampler:
 
         def send(ask: Ask) -> list[Sample]:
             method, arguments = way.ready("", ask)
-            return way.samples(method(**arguments), ask)
+            return way.samples(self._around(method)(**arguments), ask)
 
         return draw(drawing, send)
 
@@ -86,7 +97,7 @@ class LlamaIndexSampler:
 
         async def send(ask: Ask) -> list[Sample]:
             method, arguments = way.ready("a", ask)
-            return way.samples(await method(**arguments), ask)
+            return way.samples(await self._around(method)(**arguments), ask)
 
         return await adraw(drawing, send)
 
@@ -101,22 +112,20 @@ class LlamaIndexSampler:
     ) -> tuple[Drawing, _Draw]:
         arguments = self._arguments(self._model, append)
         arguments = without_schema(arguments) if append else arguments
-        if temperature is None and not _has_own_temperature(self._model, arguments):
-            temperature = 0.0
-        drawing = Drawing(
+        drawing = Drawing.of(
             self._model,
             n,
-            Ask(
-                logprobs=logprobs and "logprobs" in type(self._model).model_fields,
-                temperature=temperature,
-                max_tokens=max_tokens,
-            ),
             is_cut,
+            self._numbers,
+            _own_settings(self._model, arguments),
             at_once=takes_n(self._model, self._method),
-            stops_thinking=_is_ollama(self._model) and getattr(self._model, "thinking", None) is not False,
-            first=self._numbers.take(n),
+            has_switch=_is_ollama(self._model),
+            logprobs=logprobs and "logprobs" in type(self._model).model_fields,
+            temperature=temperature,
+            max_tokens=max_tokens,
         )
-        return drawing, _Draw(self._model, self._method, arguments, self._copies)
+        model = self._copies.of(self._model, unasked(self._model)) if append else self._model
+        return drawing, _Draw(model, self._method, arguments, self._copies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +155,11 @@ class _Draw:
             update["thinking"] = False
         if ask.n > 1:
             arguments["n"] = ask.n
-        if isinstance(seed := self.arguments.get("seed"), int):
-            arguments["seed"] = seed + ask.number
-        update |= nested
-        copy = self.copies.of(self.model, update | _seeded(self.model, update, ask.number))
+        if ask.seed is not None and "seed" in self.arguments:
+            arguments["seed"] = ask.seed
+        if ask.seed is not None and isinstance(getattr(self.model, "seed", None), int):
+            update["seed"] = ask.seed
+        copy = self.copies.of(self.model, update | nested)
         return getattr(copy, f"{prefix}{self.name}"), arguments
 
     def samples(self, reply: Reply, ask: Ask) -> list[Sample]:
@@ -207,17 +217,17 @@ def _is_ollama(model: LLM) -> bool:
     return model.class_name() == "Ollama_llm"
 
 
-def _has_own_temperature(model: LLM, arguments: dict[str, Any]) -> bool:
-    """Whether the user has set a temperature; clients set their own default as if the user had."""
-    own = getattr(model, "temperature", None) if "temperature" in model.model_fields_set else None
-    default = type(model).model_fields["temperature"].default if own is not None else None
-    nested = (
-        arguments,
-        *(getattr(model, name, None) or {} for name in ("additional_kwargs", "generate_kwargs")),
-    )
-    return (own is not None and own != default) or any(
-        place.get("temperature") is not None for place in nested if isinstance(place, dict)
-    )
+def _own_settings(model: LLM, arguments: dict[str, Any]) -> list[Mapping[str, Any]]:
+    """Return where the user's settings may stand; clients set their own defaults as if the user had."""
+    fields = type(model).model_fields
+    own: dict[str, Any] = {
+        name: getattr(model, name)
+        for name in ("temperature", "thinking")
+        if name in model.model_fields_set and getattr(model, name) != fields[name].default
+    }
+    own["seed"] = getattr(model, "seed", None)  # it is fixed, whoever has set it
+    nested = (getattr(model, name, None) for name in ("additional_kwargs", "generate_kwargs"))
+    return [arguments, own, *(place for place in nested if isinstance(place, Mapping))]
 
 
 def _nested_settings(model: LLM, ask: Ask) -> dict[str, Any]:
@@ -234,8 +244,8 @@ def _nested_settings(model: LLM, ask: Ask) -> dict[str, Any]:
     if not isinstance(extra, dict):
         return {}
     kept = without_sampling(extra, temperature=ask.temperature, max_tokens=ask.max_tokens)
-    if "seed" in extra:
-        kept["seed"] = extra["seed"]
+    if ask.seed is not None and "seed" in extra:
+        kept["seed"] = ask.seed
     if _is_ollama(model) and ask.max_tokens is not None:
         kept["num_predict"] = ask.max_tokens
     return {"additional_kwargs": kept} if kept != extra else {}
@@ -243,13 +253,3 @@ def _nested_settings(model: LLM, ask: Ask) -> dict[str, Any]:
 
 _SAMPLING_ONLY = frozenset({"temperature", "top_p", "top_k", "min_p", "typical_p"})
 """Settings that Hugging Face's ``generate`` warns of where it does not sample."""
-
-
-def _seeded(model: LLM, update: dict[str, Any], number: int) -> dict[str, Any]:
-    """Return another seed for each sample, where the model has a fixed one: it would make them all alike."""
-    if isinstance(seed := getattr(model, "seed", None), int):
-        return {"seed": seed + number}
-    extra = update.get("additional_kwargs", getattr(model, "additional_kwargs", None))
-    if isinstance(extra, dict) and isinstance(extra.get("seed"), int):
-        return {"additional_kwargs": {**extra, "seed": extra["seed"] + number}}
-    return {}

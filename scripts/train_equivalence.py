@@ -37,8 +37,6 @@ VERSION = "1"
 DEPTH = 6
 TREES = 200
 SEED = 7
-SWAP_ENTAILMENT_WEIGHT = 5.0
-"""Contradictions are seven times as many; both kinds are to count."""
 
 
 def featurise(examples: Sequence[Example], lexicon: Lexicon) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -54,7 +54,7 @@ class ScriptedLLM(FunctionCallingLLM):
         with self._lock:
             answer = self.answers[len(self.seen) % len(self.answers)]
             self.seen.append(asked)
-            self.settings.append({"temperature": self.temperature, "max_tokens": self.max_tokens, **kwargs})
+            self.settings.append({**vars(self), **kwargs})
         if callable(answer):
             answer = answer(asked)
         if isinstance(answer, Exception):

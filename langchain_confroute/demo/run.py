@@ -90,7 +90,7 @@ def run(*, edge: str, cloud: str | None, samples: int, threshold: float | None, 
             if as_json:
                 out.print(_json(outcome, cloud_model), soft_wrap=True, markup=False)
             else:
-                _print_outcome(out, outcome, llm)
+                _print_outcome(out, outcome)
     if not as_json:
         _print_summary(out, outcomes, edge_model, cloud_model)
 
@@ -156,7 +156,7 @@ def _print_heading(out: Console, edge: BaseChatModel, cloud: BaseChatModel) -> N
     out.print()
 
 
-def _print_outcome(out: Console, outcome: Outcome, llm: ChatConfRoute) -> None:
+def _print_outcome(out: Console, outcome: Outcome) -> None:
     decision = outcome.decision
     colour = "green" if decision["route"] == "edge" else "cyan"
     out.print(f"[bold]{escape(outcome.question)}[/]")
@@ -190,7 +190,7 @@ def _print_summary(out: Console, outcomes: list[Outcome], edge: BaseChatModel, c
     table = Table(title=f"{len(outcomes)} questions", show_header=False, title_justify="left")
     table.add_row("answered by the edge", str(len(outcomes) - len(to_cloud)))
     table.add_row("answered by the cloud", f"{len(to_cloud)} ({len(to_cloud) / len(outcomes):.0%})")
-    spent, all_cloud, how = _cloud_usage(outcomes, to_cloud, edge, cloud)
+    spent, all_cloud, how = _cloud_usage(outcomes, to_cloud, cloud)
     if spent is not None and all_cloud is not None:
         table.add_row("cloud tokens, routed", f"{_tokens(spent):,}")
         table.add_row("cloud tokens, everything to the cloud", f"{_tokens(all_cloud):,} ({how})")
@@ -205,7 +205,7 @@ def _print_summary(out: Console, outcomes: list[Outcome], edge: BaseChatModel, c
 
 
 def _cloud_usage(
-    outcomes: list[Outcome], to_cloud: list[Outcome], edge: BaseChatModel, cloud: BaseChatModel
+    outcomes: list[Outcome], to_cloud: list[Outcome], cloud: BaseChatModel
 ) -> tuple[Usage | None, Usage | None, str]:
     """Return the cloud's usage as routed, that of sending it everything, and how the latter is known."""
     provider = cloud._get_ls_params().get("ls_provider")

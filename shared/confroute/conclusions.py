@@ -16,7 +16,7 @@ _WORKED_CHARS = 40  # a shorter reply is compared as it stands
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _LATEX_TEXT = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\{([^{}]{0,200})\}")
 _LATEX_SPACE = re.compile(r"\\[,;: ]|\\(?:quad|left|right)\b|\\\(|\\\)|\\\[|\\\]|\\?\$")
-_HASHES = re.compile(r"^####[ \t]*(\S[^\n]{0,200})$", re.MULTILINE)
+_HASHES = re.compile(r"^####[ \t]*([-−$]{0,2}\d[^\n]{0,40})\s*\Z", re.MULTILINE)
 
 _SAYS_SO = re.compile(
     r"(?:^[^\w\n]{0,6}(?:\w{1,8},?[ ]){0,2}|(?<=[.!?,:;]\s)|\b(?:so|thus|therefore|hence|and|then),?\s+)"
@@ -29,15 +29,19 @@ _SAYS_SO = re.compile(
 _ARTICLED = re.compile(r"\b(?:the|my|our|die|la|a)\s[^.]{0,20}\Z", re.IGNORECASE)
 _NAMES = re.compile(r"[^a-zß-ÿ\s*_'\"]|\b(?:yes|no|true|false|none|ja|nein|oui|non|sí|si)\b")
 _NO_ANSWER = re.compile(r"(?:not|no longer|neither|kein\w{0,2}|nicht|pas|n'est|never)\b", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"[{}`]|\\boxed")  # of a template, or of code
 _GROUNDS = re.compile(r"[,;]?\s+(?:since|because|as|which|weil|da|car|porque)\b.*", re.DOTALL)
 _SENTENCE_END = re.compile(  # not after an initial or a short title: "J. S. Bach", "St. Petersburg"
     r"(?<=[^\s.][.!?])(?<!\b[A-Z]\.)(?<!\b[A-Z][a-z]\.)(?<!\b[A-Z][a-z][a-z]\.)\s|[。\n]"
 )
 
-_OPTION = re.compile(r"^[ \t]*\(?([A-Z])[.):][ \t]+\S", re.MULTILINE)
+_OPTION = re.compile(r"^[ \t]*\(?([A-Z])[.):][ \t]+\S")
+_AFTER_OPTIONS = 2  # lines: "Answer:", "Reply with one letter."
+_QUESTION_CHARS = 200  # a longer one carries passages: what is asked is its last question
+_QUESTION = re.compile(r"[^.!?\n。]{1,400}[?？]")
 _LINE_LETTER = re.compile(r"\A\W{0,4}([A-Z])\W{1,4}(?=\s|\Z)[^\n]{0,100}(?:\n\s*\n|\n?\Z)")
 _CHOSEN = re.compile(
-    r"\b(?i:answer|option|choice)(?i: is| would be|\s*:)\s*:?\s*[*(\[\"']{0,4}([A-Z])\b(?!['’]|\s+[a-z])"
+    r"\b(?i:answer|option|choice)(?i: is| would be|[ \t]*:)[ \t]*:?[ \t]*[*(\[\"']{0,4}([A-Z])\b(?!['’]|\s+[a-z])"
     r"|^[*(\[]{0,3}([A-Z])[*)\].:]{0,4}$"
     r"|\b(?:(?i:option|choice|answer)\s+)?\(?\b([A-Z])\)? (?i:is (?:the )?(?:correct|right|best)\b)",
     re.MULTILINE,
@@ -65,6 +69,10 @@ _CONCLUDES = re.compile(
     r"|the (?:total|result|sum))\b",
     re.IGNORECASE,
 )
+_WORKS = re.compile(  # a calculation, or a sentence that concludes
+    r"\d[^\n=]{0,40}=|\\\[|\\frac|\bstep \d|\b(?:so|thus|therefore|hence|in total|altogether)\b",
+    re.IGNORECASE,
+)
 
 
 def concluded(said: str, question: str = "") -> str | None:
@@ -88,8 +96,9 @@ def concluded(said: str, question: str = "") -> str | None:
 
 
 def works_towards_number(said: str, question: str) -> bool:
-    """Whether the question asks for a number, and the reply is more than that."""
-    return len(said) >= _WORKED_CHARS and _ASKS_NUMBER.search(question) is not None
+    """Whether the question asks for a number, and the reply calculates or concludes one."""
+    is_long = len(said) >= _WORKED_CHARS and _ASKS_NUMBER.search(question_proper(question)) is not None
+    return is_long and _WORKS.search(said) is not None
 
 
 def named_conclusion(said: str, question: str) -> str | None:
@@ -97,9 +106,8 @@ def named_conclusion(said: str, question: str) -> str | None:
     boxed = _all_of(_boxes(said))
     if boxed is not None:
         return boxed
-    hashes = _HASHES.findall(said)
-    if hashes:
-        return str(hashes[-1]).strip()
+    if hashes := _HASHES.search(said):
+        return hashes[1].strip()
     letters = _letters(question)
     if letters:
         return _chosen(said, letters)
@@ -128,9 +136,28 @@ def _without_latex(told: str) -> str:
     return " ".join(_LATEX_SPACE.sub(" ", told).split())
 
 
+def question_proper(question: str) -> str:
+    """Return what is asked, without the passages that a long prompt carries."""
+    if len(question) <= _QUESTION_CHARS:
+        return question
+    *_, last = ["", *_QUESTION.findall(question[-10 * _QUESTION_CHARS :])]
+    return last or question[-_QUESTION_CHARS:]
+
+
 def _letters(question: str) -> set[str]:
-    letters = set(_OPTION.findall(question))
-    return letters if {"A", "B"} <= letters else set()
+    """Return the letters of the options that a question ends with; nothing where it has none."""
+    letters: list[str] = []
+    others = 0
+    for line in reversed(question.splitlines()):
+        option = _OPTION.match(line)
+        if option is not None:
+            letters.append(option[1])
+        elif line.strip():
+            others += 1
+            if letters or others > _AFTER_OPTIONS:
+                break
+    expected = [chr(ord("A") + i) for i in range(len(letters))]
+    return set(letters) if len(letters) > 1 and letters[::-1] == expected else set()
 
 
 def _chosen(said: str, letters: set[str]) -> str | None:
@@ -151,7 +178,7 @@ def _told(said: str) -> Iterable[str]:
         rest = said[match.end() : match.end() + 2 * _CONCLUSION_CHARS].lstrip()
         ends = _SENTENCE_END.search(rest)
         told = _GROUNDS.sub("", _without_latex(rest[: ends.start()] if ends else rest)).strip(" *_:.!")
-        is_name = _NAMES.search(told) and not _NO_ANSWER.match(told) and "\\boxed" not in told
+        is_name = _NAMES.search(told) and not _NO_ANSWER.match(told) and not _PLACEHOLDER.search(told)
         if is_name and len(told) <= _CONCLUSION_CHARS:
             yield told
 

@@ -194,6 +194,7 @@ class Sample:
         usage: Tokens and money of the call; None where unknown.
         model: Name of the model that answered; empty where unknown.
         cut: Whether it was cut off at its longest length.
+        problem: Why it cannot be used, as a clause after "the edge's answer", where what drew it knows.
         raw: The framework's own reply object, so that a draft can be handed out as the reply.
     """
 
@@ -204,6 +205,7 @@ class Sample:
     usage: Usage | None = None
     model: str = ""
     cut: bool = False
+    problem: str | None = None
     raw: Any = field(default=None, compare=False, repr=False)
 
     @property

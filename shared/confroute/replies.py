@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -35,21 +36,23 @@ def answer_logprob(told: Any, text: str) -> LogProb:
     Args:
         told: Tokens in OpenAI's layout for chats (``{"content": [...]}``) or completions (``{"tokens": [...],
             "token_logprobs": [...]}``), or in Ollama's (a list).
-        text: The reply. Where the tokens spell it, those of its thought are left out; where they do not, as
-            when a server tells a thought beside the text, all are summed.
+        text: The reply. The tokens of its thought are left out, be it in the text or told beside it, and so
+            are those of white space before its answer.
 
     Returns:
         The sum and the number of tokens. Both are unknown where the layout is another, a token's
-        log-probability is none, or the reply is a thought without an end.
+        log-probability is none, the reply is a thought without an end, or it holds a thought and the tokens
+        do not spell it, so that nobody can say where its answer begins.
     """
     tokens = _tokens(told)
     values = [token.get("logprob") for token in tokens]
     begin = answer_begins(text)
     if not values or begin is None or not all(_is_finite(value) for value in values):
         return _UNKNOWN
-    spelled = _spelled(tokens)
-    first = _first_token(spelled, text, begin) if spelled is not None else 0
-    answer = [float(value) for value in values[first:] if value is not None]
+    first = _first_token(_spelled(tokens), text[begin:].strip())
+    if first is None and begin > 0:
+        return _UNKNOWN
+    answer = [float(value) for value in values[first or 0 :] if value is not None]
     return LogProb(sum(answer), len(answer)) if answer else _UNKNOWN
 
 
@@ -67,8 +70,8 @@ def _is_finite(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _spelled(tokens: Sequence[Mapping[str, Any]]) -> list[bytes] | None:
-    """Return what each token spells; None where one does not tell."""
+def _spelled(tokens: Sequence[Mapping[str, Any]]) -> list[bytes]:
+    """Return what each token spells; nothing where one does not tell."""
     spelled = []
     for token in tokens:
         if isinstance(token.get("bytes"), list):
@@ -76,23 +79,30 @@ def _spelled(tokens: Sequence[Mapping[str, Any]]) -> list[bytes] | None:
         elif isinstance(token.get("token"), str):
             spelled.append(token["token"].encode())
         else:
-            return None
+            return []
     return spelled
 
 
-def _first_token(spelled: Sequence[bytes], text: str, begin: int) -> int:
-    """Return the first token of the answer, which begins at `begin`; 0 where the tokens do not spell it."""
-    whole, stripped = b"".join(spelled), text.strip()
-    if begin == 0 or not whole.strip().startswith(stripped.encode()):
-        return 0
-    space = len(whole) - len(whole.lstrip())
-    target = space + len(text[len(text) - len(text.lstrip()) : begin].encode())
-    reached = 0
-    for i, piece in enumerate(spelled):
-        reached += len(piece)
-        if reached > target:
-            return i
-    return len(spelled)
+def _first_token(spelled: Sequence[bytes], answer: str) -> int | None:
+    """Return the first token of the answer, white space before it apart; None where they do not spell it.
+
+    A thought before it has tags, or is told beside the text and the answer is the end of what they spell.
+    """
+    whole = _joined(spelled)
+    begin = answer_begins(whole)
+    if begin is None or not whole[begin:].lstrip().startswith(answer):
+        ends = [text for text in (whole.rstrip(), _joined(spelled[:-1]).rstrip()) if text.endswith(answer)]
+        if not ends or not answer:
+            return None
+        begin = len(ends[0]) - len(answer)
+    begin += len(whole[begin:]) - len(whole[begin:].lstrip())
+    target = len(whole[:begin].encode(errors="surrogateescape"))
+    reached = itertools.accumulate(map(len, spelled))
+    return next((i for i, end in enumerate(reached) if end > target), len(spelled))
+
+
+def _joined(spelled: Sequence[bytes]) -> str:
+    return b"".join(spelled).decode(errors="surrogateescape")
 
 
 def is_cut_off(ended: str) -> bool:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from confroute.decision import Sample, Usage, total_usage
+from confroute.decision import Sample, total_usage
+from confroute.steps import adrive, drive
 from confroute.wishes import (
     NO_THOUGHT,
     ROOM_FOR_THOUGHT,
@@ -41,7 +43,7 @@ _allowance: ContextVar[Callable[[int, int], bool] | None] = ContextVar("confrout
 
 @contextmanager
 def allowance(allows: Callable[[int, int], bool]) -> Iterator[None]:
-    """Let answers take room for a thought, within the block, only where that is allowed.
+    """Let answers that are cut in a thought be drawn once more, within the block, only where that is allowed.
 
     Args:
         allows: Whether so many answers of at most so many tokens may be drawn, beyond what was asked for.
@@ -78,7 +80,7 @@ class Drawing:
         ask: What each request is like.
         is_cut: Whether a brief answer was cut before it began; see `confroute.replies.is_cut_thought`.
         at_once: Whether the model draws several answers in one request.
-        stops_thinking: Whether thinking can be switched off.
+        stops_thinking: Whether thinking can be switched off, and is not so yet.
         first: Number of the first draw.
     """
 
@@ -90,6 +92,54 @@ class Drawing:
     stops_thinking: bool = False
     first: int = 0
 
+    @classmethod
+    def of(
+        cls,
+        model: object,
+        n: int,
+        is_cut: Callable[[Sample], bool],
+        numbers: Numbers,
+        own: Sequence[Mapping[str, Any]],
+        *,
+        at_once: bool,
+        has_switch: bool,
+        logprobs: bool,
+        temperature: float | None,
+        takes_temperature: bool = True,
+        max_tokens: int | None,
+        seed: int | None = None,
+    ) -> Drawing:
+        """Make a drawing of what a router wants and what the user has set on the model.
+
+        Args:
+            model: The model object.
+            n: How many answers.
+            is_cut: Whether a brief answer was cut before it began.
+            numbers: Those of the decision.
+            own: Where settings of the user's may stand, the first before the others.
+            at_once: Whether the model draws several answers in one request.
+            has_switch: Whether the model's client can switch thinking off.
+            logprobs: Whether token log-probabilities are wished for.
+            temperature: Sampling temperature; None for the user's own, and for 0 where there is none.
+            takes_temperature: Whether the model has a temperature.
+            max_tokens: Longest answer; None leaves the model's own limit.
+            seed: Seed of answer 0; by default the user's, where answers are numbered over all batches.
+        """
+        if temperature is None and _setting(own, "temperature") is None:
+            temperature = 0.0
+        if not takes_temperature:
+            temperature = None
+        first = numbers.take(n) if seed is None else 0
+        fixed = _setting(own, "seed") if seed is None else seed
+        ask = Ask(
+            logprobs=logprobs,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            seed=fixed if isinstance(fixed, int) else None,
+        )
+        stops_thinking = has_switch and _setting(own, *_THINKING) is not False
+        return cls(model, n, ask, is_cut, at_once=at_once, stops_thinking=stops_thinking, first=first)
+
     def steps(self) -> Steps:
         """Walk the drawing; returns the samples in order of their numbers.
 
@@ -99,35 +149,37 @@ class Drawing:
         progress = _Progress(self, habits_of(self.model))
         while progress.missing:
             asks = progress.next()
-            for ask, outcome in zip(asks, (yield asks), strict=True):
-                progress.take(ask, outcome)
-            progress.check()
+            progress.take(asks, (yield asks))
         return [progress.drawn[number] for number in sorted(progress.drawn)]
+
+
+_THINKING = ("reasoning", "thinking", "think")
+"""Names of the switch of thinking in the clients that have one."""
+
+
+def _setting(own: Sequence[Mapping[str, Any]], *names: str) -> Any:
+    """Return what is set under one of these names; None where nothing is."""
+    return next((place[name] for place in own for name in names if place.get(name) is not None), None)
 
 
 @dataclass(slots=True)
 class _Progress:
-    """How far a drawing has come."""
+    """How far a drawing has come; `drawing` is as it is still to be carried out."""
 
     drawing: Drawing
     habits: Habits
     drawn: dict[int, Sample] = field(default_factory=dict)
     cut: dict[int, list[Sample]] = field(default_factory=dict)
     left_out: list[Dropped] = field(default_factory=list)
-    errors: list[tuple[Ask, Exception]] = field(default_factory=list)
     first_error: Exception | None = None
     took: Thinking = "fits"
-    was_cut: bool = False
-    at_once: bool = False
-    template: Ask = field(default_factory=Ask)
 
     def __post_init__(self) -> None:
-        self.template = self.drawing.ask
-        self.at_once = self.drawing.at_once
-        if self.is_brief:
-            self.took = self.habits.thinking or "fits"
-        if self.took == "room" and not self._may_take_room():
-            self.took = "fits"
+        known = self.habits.thinking
+        if self.is_brief and known == "off":
+            self.took = "off"
+        if self.is_brief and known == "room":
+            self._turn_to("room")
 
     @property
     def is_brief(self) -> bool:
@@ -141,64 +193,78 @@ class _Progress:
     def next(self) -> list[Ask]:
         """Return the next requests: a single one while the model may still refuse something."""
         missing = self.missing
-        if self.took == "off" and (NO_THOUGHT in self.habits.refused or not self.drawing.stops_thinking):
-            self.took = "room"
-        ask = replace(self.template, thinks=self.took != "off")
-        if self.took == "room":
-            ask = replace(ask, max_tokens=(ask.max_tokens or 0) + ROOM_FOR_THOUGHT)
-        for wish in ask.wishes:
-            if wish in self.habits.refused:
-                ask = ask.without(wish)
-        if self.at_once and SEVERAL not in self.habits.refused and len(missing) > 1:
-            return [replace(ask, number=missing[0], n=_run(missing))]
+        ask = replace(self.drawing.ask, thinks=self.took != "off", max_tokens=self._longest(self.took))
+        for wish in self.habits.refused.intersection(ask.wishes):
+            ask = ask.without(wish)
+        if self.drawing.at_once and SEVERAL not in self.habits.refused and len(missing) > 1:
+            return [ask.at(missing[0], _run(missing))]
         if self.left_out or self.habits.doubts(ask):
             missing = missing[:1]
-        return [replace(ask, number=number) for number in missing]
+        return [ask.at(number) for number in missing]
 
-    def take(self, ask: Ask, outcome: Outcome) -> None:
-        """Take what a request came to."""
-        if isinstance(outcome, Exception):
-            self.errors.append((ask, outcome))
-            return
+    def take(self, asks: Sequence[Ask], outcomes: Sequence[Outcome]) -> None:
+        """Take what requests came to: leave out what was refused, and redraw what was cut."""
+        failed: list[tuple[Ask, Exception]] = []
+        is_cut = False
+        for ask, outcome in zip(asks, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                failed.append((ask, outcome))
+            else:
+                is_cut |= self._received(ask, outcome)
+        refused = self._leave_out(failed)
+        if NO_THOUGHT in refused:
+            self._turn_to("room")
+        elif is_cut:
+            can_stop = self.drawing.stops_thinking and NO_THOUGHT not in self.habits.refused
+            self._turn_to("off" if self.took == "fits" and can_stop else "room")
+
+    def _received(self, ask: Ask, samples: Sequence[Sample]) -> bool:
+        """Take the samples of a request; whether one was cut that had no room for its thought."""
         self.habits.granted(ask, self.left_out)
         self.left_out, self.first_error = [], None
-        if len(outcome) < ask.n:
-            self.at_once = False
-        for number, sample in enumerate(outcome[: ask.n], ask.number):
-            if self.is_brief and self.took != "room" and self.drawing.is_cut(sample):
+        lacks_room = False
+        if len(samples) < ask.n:
+            self.drawing = replace(self.drawing, at_once=False)
+        for number, sample in enumerate(samples[: ask.n], ask.number):
+            is_cut = self.is_brief and self.drawing.is_cut(sample)
+            if is_cut and self.took != "room":
                 self.cut.setdefault(number, []).append(sample)
-                self.was_cut = True
+                lacks_room = True
                 continue
-            if self.is_brief and not self.drawing.is_cut(sample):
+            if self.is_brief and not is_cut:
                 self.habits.answered_briefly(self.took)
             self.drawn[number] = _with_vain(sample, *self.cut.pop(number, []))
+        return lacks_room
 
-    def check(self) -> None:
-        """Leave out what was refused, and think of another way where answers were cut."""
+    def _leave_out(self, failed: Sequence[tuple[Ask, Exception]]) -> set[str]:
+        """Leave out of what is still to be drawn what the model has refused, and return that."""
         refusals: list[Dropped] = []
-        for ask, error in self.errors:
+        for ask, error in failed:
             blamed = self.habits.blamed(error, ask, len(self.left_out))
             if blamed is None:
                 raise self._failed(error)
             self.first_error = self.first_error or error
             refusals.append(blamed)
-        for wish in {wish for refusal in refusals for wish in refusal.wishes}:
-            self.template = self.template.without(wish)
-            self.at_once = self.at_once and wish != SEVERAL
-            self.took = "room" if wish == NO_THOUGHT else self.took
+        refused = {wish for refusal in refusals for wish in refusal.wishes}
+        for wish in refused:
+            at_once = self.drawing.at_once and wish != SEVERAL
+            self.drawing = replace(self.drawing, ask=self.drawing.ask.without(wish), at_once=at_once)
         self.left_out += dict.fromkeys(refusals)
-        if self.was_cut and self._may_take_room():
-            self.took = "off" if self.took == "fits" and self.drawing.stops_thinking else "room"
-        elif self.was_cut:
-            self.drawn |= {number: _with_vain(*reversed(cut)) for number, cut in self.cut.items()}
-            self.cut = {}
-        self.errors, self.was_cut = [], False
+        return refused
 
-    def _may_take_room(self) -> bool:
-        """Whether the answers still missing may be drawn with room for a thought."""
+    def _turn_to(self, took: Thinking) -> None:
+        """Draw what is missing another way where the budget allows it; else what was cut is what there is."""
         allows = _allowance.get()
-        longest = (self.drawing.ask.max_tokens or 0) + ROOM_FOR_THOUGHT
-        return allows is None or allows(len(self.missing), longest)
+        if allows is None or allows(len(self.missing), self._longest(took) or 0):
+            self.took = took
+            return
+        self.took = "fits"
+        self.drawn |= {number: _with_vain(*reversed(cut)) for number, cut in self.cut.items()}
+        self.cut = {}
+
+    def _longest(self, took: Thinking) -> int | None:
+        longest = self.drawing.ask.max_tokens
+        return longest if longest is None or took != "room" else longest + ROOM_FOR_THOUGHT
 
     def _failed(self, error: Exception) -> Exception:
         """Return the error to raise, with what is to be paid for: the original where nothing has helped."""
@@ -237,15 +303,7 @@ def draw(
             calls = [pool.submit(copy_context().run, tried, ask) for ask in asks]
         return [call.result() for call in calls]
 
-    steps = drawing.steps()
-    outcomes: list[Outcome] | None = None
-    while True:
-        try:
-            asks = next(steps) if outcomes is None else steps.send(outcomes)
-        except StopIteration as end:
-            samples: list[Sample] = end.value
-            return samples
-        outcomes = carry_out(asks)
+    return drive(drawing.steps(), carry_out)
 
 
 async def adraw(
@@ -261,15 +319,10 @@ async def adraw(
             except Exception as error:
                 return error
 
-    steps = drawing.steps()
-    outcomes: list[Outcome] | None = None
-    while True:
-        try:
-            asks = next(steps) if outcomes is None else steps.send(outcomes)
-        except StopIteration as end:
-            samples: list[Sample] = end.value
-            return samples
-        outcomes = list(await asyncio.gather(*map(tried, asks)))
+    async def carry_out(asks: list[Ask]) -> list[Outcome]:
+        return await asyncio.gather(*map(tried, asks))
+
+    return await adrive(drawing.steps(), carry_out)
 
 
 def _run(numbers: Sequence[int]) -> int:
@@ -288,47 +341,3 @@ def drawn_in_vain(error: BaseException) -> list[Sample]:
     """Return the samples that were drawn before one failed."""
     found: list[Sample] = getattr(error, "drawn_in_vain", [])
     return found
-
-
-def share_usage(samples: Sequence[Sample], usage: Usage | None) -> list[Sample]:
-    """Return the samples of one request, each with its part of what the request used.
-
-    Generated tokens go by the length of each sample where that is known for all, else in equal parts, and so
-    does the money; prompt tokens go in equal parts. The parts add up to the whole.
-
-    Args:
-        samples: The choices of one request.
-        usage: What the provider counted for it.
-    """
-    if not samples or usage is None:
-        return list(samples)
-    lengths = [sample.n_tokens or 0 for sample in samples]
-    equal = [1] * len(samples)
-    weights = lengths if all(lengths) else equal
-    inputs, outputs = _parts(usage.input_tokens, equal), _parts(usage.output_tokens, weights)
-    total = sum(weights)
-    return [
-        replace(
-            sample,
-            usage=Usage(
-                input_tokens=inputs[i],
-                output_tokens=outputs[i],
-                usd=None if usage.usd is None else usage.usd * weights[i] / total,
-            ),
-        )
-        for i, sample in enumerate(samples)
-    ]
-
-
-def _parts(count: int | None, weights: Sequence[int]) -> list[int | None]:
-    """Split a count by weights into whole parts that add up to it."""
-    if count is None:
-        return [None] * len(weights)
-    total, reached, given = sum(weights), 0, 0
-    parts: list[int | None] = []
-    for weight in weights:
-        reached += weight
-        upto = count * reached // total
-        parts.append(upto - given)
-        given = upto
-    return parts

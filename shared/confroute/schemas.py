@@ -39,7 +39,33 @@ def _of(told: Any, key: str) -> Any:
     return told.get(key) if isinstance(told, Mapping) else getattr(told, key, None)
 
 
-_ASKS_JSON = ("response_format", "format")
+_ASKS_JSON = ("response_format", "format", "json_mode")
+_NESTS = ("model_kwargs", "additional_kwargs", "extra_body")
+"""Where clients keep arguments of their requests."""
+
+
+def asked_of(model: object) -> dict[str, Any]:
+    """Return the arguments by which a model object itself asks for JSON; nothing where it does not."""
+    own = {name: getattr(model, name, None) for name in _ASKS_JSON}
+    for place in _NESTS:
+        nested = getattr(model, place, None)
+        if isinstance(nested, Mapping):
+            own |= {name: nested[name] for name in _ASKS_JSON if nested.get(name) is not None}
+    return {name: value for name, value in own.items() if value}
+
+
+def unasked(model: object) -> dict[str, Any]:
+    """Return the fields of a copy of a model that asks for no JSON, as far as it has them set."""
+    fields: dict[str, Any] = dict.fromkeys(
+        name for name in ("response_format", "format") if getattr(model, name, None)
+    )
+    if getattr(model, "json_mode", False):
+        fields["json_mode"] = False
+    for place in _NESTS:
+        nested = getattr(model, place, None)
+        if isinstance(nested, Mapping) and any(name in nested for name in _ASKS_JSON):
+            fields[place] = without_schema(nested)
+    return fields
 
 
 def without_schema(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,18 +81,23 @@ def answer_schema(arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
             Ollama's ``format``.
 
     Returns:
-        The schema; an empty one where any JSON object will do; None where nothing is asked.
+        The schema; one of any object or of any JSON where no more is asked; None where nothing is.
     """
     for key in _ASKS_JSON:
         asked: Any = arguments.get(key)
         if hasattr(asked, "model_json_schema"):
             schema: Mapping[str, Any] = asked.model_json_schema()
             return schema
-        if asked == "json" or (isinstance(asked, Mapping) and asked.get("type") == "json_object"):
+        if (
+            asked is True
+            or asked == "json"
+            or (isinstance(asked, Mapping) and asked.get("type") == "json_object")
+        ):
             return {"type": "object"}
         if isinstance(asked, Mapping) and asked.get("type") == "json_schema":
             told = asked.get("json_schema", asked)
-            return told.get("schema") if isinstance(told, Mapping) else None
+            found = told.get("schema") if isinstance(told, Mapping) else None
+            return found if isinstance(found, Mapping) else {}
         if key == "format" and isinstance(asked, Mapping):
             return asked
     return None

@@ -63,6 +63,7 @@ class Ask:
         temperature: Sampling temperature; None leaves the model's own.
         max_tokens: Longest answer; None leaves the model's own limit.
         thinks: Whether the model may think before it answers.
+        seed: Seed of the first answer, which goes up with the number; None where no seed is fixed.
     """
 
     number: int = 0
@@ -71,17 +72,21 @@ class Ask:
     temperature: float | None = None
     max_tokens: int | None = None
     thinks: bool = True
+    seed: int | None = None
+
+    def at(self, number: int, n: int = 1) -> Ask:
+        """Return the same request for the answers from a number on, where this one is for those from 0 on."""
+        return replace(self, number=number, n=n, seed=None if self.seed is None else self.seed + number)
 
     @property
     def wishes(self) -> tuple[str, ...]:
         """What it wishes for, in the order in which a refusal is put down to it."""
-        wished = {
-            NO_THOUGHT: not self.thinks,
-            LOGPROBS: self.logprobs,
-            SEVERAL: self.n > 1,
-            f"temperature={self.temperature}": self.temperature is not None,
-        }
-        return tuple(wish for wish, is_wished in wished.items() if is_wished)
+        return (
+            *(() if self.thinks else (NO_THOUGHT,)),
+            *((LOGPROBS,) if self.logprobs else ()),
+            *((SEVERAL,) if self.n > 1 else ()),
+            *(() if self.temperature is None else (f"temperature={self.temperature}",)),
+        )
 
     def without(self, wish: str) -> Ask:
         """Return the same request without a wish."""
@@ -134,9 +139,11 @@ class Habits:
             return None
         if status in _REFUSING_BY_NAME or (status is None and not _is_unreached(error)):
             told = f"{getattr(error, 'param', '')!r} {error}"
-            named = next((w for w in ask.wishes if _NAMED[w.partition("=")[0]].search(told)), None)
-            if named is not None:
-                return Dropped((named,), named=True)
+            named = [wish for wish in ask.wishes if _NAMED[wish.partition("=")[0]].search(told)]
+            if len(named) > 1:  # perhaps the request is repeated in it
+                named = [wish for wish in named if wish not in self.proven]
+            if named:
+                return Dropped((named[0],), named=True)
         if status not in _REFUSING:
             return None
         doubted = tuple(wish for wish in ask.wishes if wish not in self.proven)

@@ -68,6 +68,7 @@ def test_a_thought_is_not_the_answer(reply: str, answer: str) -> None:
         ("20 * 17 is 340, and 3 * 17 is 51, so that we get 340 + 51 = 391.", SUM, "391"),
         ("<think>It may be 390.</think>20*17=340 and 3*17=51, and so 340 + 51 = 391", SUM, "391"),
         ("1/6 * 1/6 = 1/36. So the probability of both is 1/36.", "What is the probability?", "1/36"),
+        ("Let's look at each option:\nA. dry\nB. wet\nC. air\n\nTherefore, the answer is B.", CHOICE, "B"),
         ("The author was found first: the answer is Goethe.\nThe answer is: 1808.", "", "Goethe; 1808"),
         ("B. rain\n\nExplanation:\nA. The sun is dry.\nC. The wind is air.", CHOICE, "B"),
     ],
@@ -92,6 +93,13 @@ def test_the_conclusion_of_a_worked_answer_is_its_answer(reply: str, question: s
         ("60 / 2 is 30. So its speed is 30 km/h (8.33 m/s).", "How fast is it?"),
         ("3 * 2 + 2 is 8. Therefore eight guests come, 3 couples among them.", "How many guests?"),
         ("B is wet. The best answer is a matter of the season, and so is C.", CHOICE),
+        ("Let's look at each option:\nA. dry\nB. wet\nC. air\n\nSo it is the second.", CHOICE),
+        ("Summary:\n\n#### Conclusion\nThe house is old, and it was built well.", "Which house is it?"),
+        ("Reply with this template, and fill it in: answer: {answer}, by {author}.", "Which template?"),
+        (
+            "It was in Wembley. Finally, the stadium was rebuilt in 2007.",
+            "Which area hosted the games, and when?",
+        ),
         ("Option A is right in summer, and option B is right in winter time.", CHOICE),
     ],
 )
@@ -118,3 +126,12 @@ def test_what_is_read_stands_in_the_reply(reply: str) -> None:
     begins = answer_begins(reply)
     said = without_thought(reply)
     assert said == "" if begins is None else said in reply[begins:]
+
+
+PASSAGES = "The price of milk is what the total cost of 2019-2024 was.\nA. Farms\nB. Shops\n" * 6
+
+
+def test_in_a_prompt_with_passages_the_question_proper_asks() -> None:
+    reply = "The tenant repairs the roof, see 12 - 3 = 9. So it is rule 17."
+    assert conclusion_of(reply, f"{PASSAGES}\nQuestion: Who repairs the roof?\nAnswer:") is None
+    assert conclusion_of(reply, f"{PASSAGES}\nQuestion: How many rules are there?\nAnswer:") == "17"

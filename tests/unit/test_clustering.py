@@ -165,3 +165,11 @@ def test_a_cache_keeps_judges_apart(tmp_path: object) -> None:
     with CachedEquivalence(yes, path) as a, CachedEquivalence(no, path) as b:
         assert a.score([("q", "x", "y")]).tolist() == [1.0]
         assert b.score([("q", "x", "y")]).tolist() == [0.0]
+
+
+def test_a_calculation_that_was_cut_off_shares_no_cluster() -> None:
+    cut = Sample(
+        "First 3 * 4 = 12, and then we take 12 from the 20 that there were, so that 20 - 12", cut=True
+    )
+    question = "How many are left?"
+    assert cluster([cut, cut, "8"], equivalence=ExactEquivalence(), question=question) == [0, 1, 2]

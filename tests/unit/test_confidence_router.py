@@ -216,6 +216,17 @@ def test_a_calculation_that_is_cut_off_agrees_with_nothing() -> None:
     assert decided.decision.route == "cloud"
 
 
+@pytest.mark.parametrize(("is_cut", "scale"), [(True, "worked-full-4"), (False, "agreement-full-4")])
+def test_a_calculation_cut_off_on_its_way_is_no_open_text(is_cut: bool, scale: str) -> None:
+    working = "We multiply the tens, 20 * 17 = 340, and the ones then, and add what they come to. " * 4
+    look = Sample(working, logprob=-12.0, n_tokens=120, cut=is_cut)
+    router = ConfidenceRouter(equivalence=EXACT, threshold=0.5).drawing_all()
+    decided = router.decide(RouteRequest.from_text("What is 17 * 23?"), Edge(look, *["391"] * 4)).decision
+    assert decided.router is not None
+    assert decided.router.name == scale
+    assert decided.score == pytest.approx(1 - math.exp(-0.1) if is_cut else 1.0)
+
+
 def test_each_must_entail_the_other() -> None:
     for first, other in (("Paris", "France"), ("France", "Paris")):
         router = ConfidenceRouter(n_samples=1, threshold=0.5, equivalence=Directed())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -178,6 +179,16 @@ def test_what_was_proven_is_not_doubted_any_more(way: str) -> None:
     assert len(model.asked) == 2
 
 
+def test_an_error_that_repeats_the_request_names_nothing_that_was_proven() -> None:
+    model = Model(error=unnamed)
+    drawn("sync", model)
+    told = "filtered: {'logprobs': True, 'n': 3, 'temperature': 1.0}"
+    model.fault = lambda ask: HTTPError(400, told)
+    with pytest.raises(HTTPError, match="filtered"):
+        drawn("sync", model)
+    assert len(model.asked) == 2
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -221,12 +232,11 @@ def test_many_threads_learn_together() -> None:
 
 def test_habits_are_those_of_the_object_and_go_with_it() -> None:
     model, other = Model(error=unnamed), Model(error=unnamed)
-    key = id(model)
     assert habits_of(model) is habits_of(model) is not habits_of(other)
-    assert key in wishes._known
+    kept = weakref.ref(habits_of(model))
     del model
     gc.collect()
-    assert key not in wishes._known
+    assert kept() is None
 
 
 @WAYS
@@ -306,6 +316,33 @@ def test_room_for_a_thought_is_taken_only_where_it_is_allowed(way: str) -> None:
     with allowance(lambda n, longest: False):
         drawn(way, model, max_tokens=32)
     assert model.asked[-1].max_tokens == 32
+
+
+@WAYS
+def test_room_for_a_thought_that_cannot_be_switched_off_is_a_matter_of_the_budget_too(way: str) -> None:
+    model = Model([NO_THOUGHT], error=unnamed, thought=100)
+    asked: list[tuple[int, int]] = []
+
+    def allows(n: int, longest: int) -> bool:
+        asked.append((n, longest))
+        return len(asked) == 1
+
+    with allowance(allows):
+        (sample,) = drawn(way, model, n=1, max_tokens=32, stops_thinking=True)
+    assert sample.text == "<think>hm"
+    assert asked == [(1, 32), (1, 32 + ROOM_FOR_THOUGHT)]
+    assert [(ask.thinks, ask.max_tokens) for ask in model.asked] == [(True, 32), (False, 32)]
+
+
+@WAYS
+def test_a_thought_that_its_user_has_switched_off_needs_no_room(way: str) -> None:
+    model = Model(error=unnamed, thought=100)
+    drawn(way, model, max_tokens=32, stops_thinking=True)
+    asked = len(model.asked)
+    with allowance(lambda n, longest: False):
+        samples = drawn(way, model, max_tokens=32)
+    assert [sample.text for sample in samples] == ["yes"] * 3
+    assert [(ask.thinks, ask.max_tokens) for ask in model.asked[asked:]] == [(False, 32)]
 
 
 def test_full_answers_have_the_models_own_limit() -> None:

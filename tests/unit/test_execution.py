@@ -90,6 +90,13 @@ def test_a_forced_route_may_say_why() -> None:
         Controls(reason="nothing was retrieved")
 
 
+@pytest.mark.parametrize("name", ["query", "reason"])
+def test_an_error_does_not_quote_what_was_asked(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} is of type list: expected a text") as raised:
+        Controls.from_mapping({f"confroute_{name}": ["my secret"]})
+    assert "secret" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("edge", "cloud", "expected"),
     [

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from confroute import EntropyRouter
+from confroute.choices import share_usage
 from confroute.decision import Message, RouteDecision, RouteRequest, Sample, Usage
 from confroute.errors import ConfigurationError
 from confroute.execution.accounts import Purse, SpendCap
@@ -20,7 +21,7 @@ from confroute.execution.execution import Execution
 from confroute.execution.failures import Failure, OutOfBudgetError
 from confroute.execution.side import Side
 from confroute.execution.turn import Answer, Deciding, drive
-from confroute.sampling import Drawing, draw, share_usage
+from confroute.sampling import Drawing, draw
 from confroute.testing import ScriptedRouter, ScriptedSampler
 from confroute.uncertainty import ExactEquivalence, LLMEquivalence
 from confroute.wishes import Ask

@@ -306,3 +306,11 @@ def test_options_of_a_call_do_not_undo_sampling() -> None:
         options = [body["options"] for body in server.requests]
         assert [(told["temperature"], told["num_ctx"]) for told in options] == [(1.0, 64), (0.2, 64)]
         assert {told["num_predict"] for told in options} == {9}
+
+
+def test_a_seed_among_the_options_of_a_call_is_a_fixed_one() -> None:
+    ollama = pytest.importorskip("langchain_ollama", reason="needs the dependency group 'examples'")
+    with OllamaServer(lambda body: ({"content": "Paris"}, "stop")) as server:
+        model = ollama.ChatOllama(model="m", base_url=server.url)
+        sampler(model.bind(options={"seed": 7})).sample(QUESTION, 3)
+        assert sorted(body["options"]["seed"] for body in server.requests) == [7, 8, 9]

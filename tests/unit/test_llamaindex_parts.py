@@ -1,4 +1,3 @@
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -167,24 +166,39 @@ class Seeded(ScriptedLLM):
 
 
 @pytest.mark.parametrize(
-    ("model", "name", "values"),
+    ("model", "temperature", "name", "values"),
     [
         (
             Ollama(model="m", additional_kwargs={"seed": 1}),
+            0.7,
             "additional_kwargs",
             [{"seed": 1, "num_predict": 9}, {"seed": 2, "num_predict": 9}],
         ),
-        (HuggingFace(model="m"), "generate_kwargs", [{"do_sample": True, "temperature": 0.7}] * 2),
-        (Seeded(model="m"), "seed", [7, 8]),
+        (HuggingFace(model="m"), 0.7, "generate_kwargs", [{"do_sample": True, "temperature": 0.7}] * 2),
+        (
+            HuggingFace(model="m", generate_kwargs={"top_p": 0.9}),
+            None,
+            "generate_kwargs",
+            [{"do_sample": False}] * 2,
+        ),
+        (
+            HuggingFace(model="m", generate_kwargs={"temperature": 0.3}),
+            None,
+            "generate_kwargs",
+            [{"temperature": 0.3, "do_sample": True}] * 2,
+        ),
+        (Seeded(model="m"), 0.7, "seed", [7, 8]),
     ],
 )
-def test_settings_reach_models_that_keep_them_elsewhere(model: Any, name: str, values: list[Any]) -> None:
+def test_settings_reach_models_that_keep_them_elsewhere(
+    model: Any, temperature: float | None, name: str, values: list[Any]
+) -> None:
     sampler = LlamaIndexSampler(
         model, "chat", lambda model, extra: {"messages": [ChatMessage("q")]}, Copies()
     )
-    drawing, way = sampler._draw(2, temperature=0.7, max_tokens=9)
-    methods = [way.ready("", replace(drawing.ask, number=i))[0] for i in range(2)]
-    assert [getattr(method.__self__, name) for method in methods] == values  # type: ignore[attr-defined]  # bound methods
+    for _ in range(2):
+        sampler.sample(RouteRequest.from_text("q"), 1, temperature=temperature, max_tokens=9)
+    assert [heard[name] for heard in model.settings] == values
 
 
 def test_the_result_of_an_agents_code_is_a_tools_turn() -> None:

@@ -19,6 +19,7 @@ from confroute import EntropyRouter
 from confroute.decision import Router
 from confroute.errors import ConfigurationError
 from confroute.testing import ScriptedRouter
+from confroute.uncertainty import ExactEquivalence
 from llamaindex_confroute import ConfRouteLLM
 from tests.llamaindex_doubles import ScriptedLLM, tool_call
 from tests.llamaindex_paths import (
@@ -318,3 +319,14 @@ def test_structured_prediction_falls_back_and_samples_the_question() -> None:
     down = pair(edge=[ConnectionError("refused")], cloud=[tool_call("City", name="Paris")])
     assert down.structured_predict(City, PromptTemplate("Name a city.")).name == "Paris"
     assert down.stats.fallbacks == 1
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+async def test_a_model_without_tools_can_be_looked_at_in_an_agents_step(how: str) -> None:
+    router = EntropyRouter(probe="brief", n_samples=2, equivalence=ExactEquivalence())
+    llm = pair(router, sampler=MockLLM(max_tokens=3))
+    if how == "sync":
+        reply = llm.chat_with_tools([add], "1 + 2?")
+    else:
+        reply = await llm.achat_with_tools([add], "1 + 2?")
+    assert decision_of([reply]).method == "entropy"

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, ToolCallBlock
 from llama_index.core.llms.callbacks import llm_chat_callback
-from pydantic import Field
 
 from confroute import ConfidenceRouter, EntropyRouter, RouteRequest
 from confroute.decision import Sample, ToolCall
@@ -181,29 +180,6 @@ def test_no_temperature_is_the_users_own_or_greedy(
     sampler(model, **given).sample(QUESTION, 1, temperature=None)
     sampler(model, **given).sample(QUESTION, 1, temperature=1.0)
     assert [body["temperature"] for body in server.requests] == [sent, 1.0]
-
-
-class HuggingFace(ScriptedLLM):
-    max_tokens: None = None
-    max_new_tokens: int = 256
-    generate_kwargs: dict[str, Any] = Field(default_factory=dict)
-    tokenizer_kwargs: dict[str, Any] = Field(default_factory=dict)
-
-
-@pytest.mark.parametrize(
-    ("own", "sent"),
-    [
-        ({"top_p": 0.9}, {"do_sample": False}),
-        ({"temperature": 0.3}, {"temperature": 0.3, "do_sample": True}),
-    ],
-)
-def test_a_model_in_this_process_is_greedy_or_as_its_user_set_it(
-    own: dict[str, Any], sent: dict[str, Any]
-) -> None:
-    handle = sampler(HuggingFace(model="m", generate_kwargs=own))
-    drawing, way = handle._draw(1, temperature=None)
-    method, _ = way.ready("", drawing.ask)
-    assert method.__self__.generate_kwargs == sent  # type: ignore[attr-defined]  # a bound method
 
 
 def test_log_probabilities_leave_the_thought_out() -> None:

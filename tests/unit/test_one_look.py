@@ -6,19 +6,24 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NotRequired
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import HumanMessage
 from langchain_openai.chat_models.base import BaseChatOpenAI
-from llama_index.core.llms import ChatMessage
+from llama_index.core.llms import ChatMessage, MockLLM
+from llama_index.core.prompts import PromptTemplate
 from llama_index.core.schema import QueryBundle
 from llama_index.core.tools import ToolMetadata
 from pydantic import BaseModel, SecretStr
+from typing_extensions import TypedDict
 
 from confroute import ConfidenceRouter, EntropyRouter, RouteDecision
 from confroute.routers.probing import BRIEF_INSTRUCTION
+from confroute.testing import ScriptedRouter
 from langchain_confroute import (
     ChatConfRoute,
     ConfRouteMiddleware,
@@ -26,7 +31,7 @@ from langchain_confroute import (
     RunnableRouteDecision,
 )
 from llamaindex_confroute import ConfRouteLLM, ConfRouteSelector
-from tests.llamaindex_pairs import model, served
+from tests.llamaindex_pairs import AS_JSON, model, served
 from tests.llamaindex_paths import PATHS, decision_of, text_of
 from tests.openai_server import OpenAIServer
 
@@ -180,6 +185,50 @@ def test_a_structured_look_against_its_schema_goes_to_the_cloud(
     assert (len(servers.edge.requests), len(servers.cloud.requests)) == (1, 1)
 
 
+_CAPITAL = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "people": {"type": "integer"}},
+    "required": ["name", "people"],
+}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        Capital,
+        {"title": "capital", "description": "A capital.", **_CAPITAL},
+        {"name": "capital", "description": "A capital.", "parameters": _CAPITAL},
+        {"name": "capital", "strict": True, "schema": _CAPITAL},
+    ],
+)
+def test_a_json_look_is_held_against_the_callers_schema(servers: Servers, schema: Any) -> None:
+    servers.edge.answer = lambda body, i: json.dumps({"name": "Paris"})
+    servers.cloud.answer = lambda body, i: json.dumps({"name": "Paris", "people": 1})
+    llm = ChatConfRoute(**servers.sides(), router=ConfidenceRouter())
+    structured = llm.with_structured_output(schema, method="json_mode", include_raw=True)
+    found: Any = structured.invoke(ASK)
+    assert dict(found["parsed"]) == {"name": "Paris", "people": 1}
+    assert (len(servers.edge.requests), len(servers.cloud.requests)) == (1, 1)
+
+
+def test_any_json_is_an_output_where_there_is_no_schema(servers: Servers) -> None:
+    servers.edge.answer = lambda body, i: json.dumps({"name": "Paris"})
+    llm: Any = ChatConfRoute(**servers.sides(), router=ConfidenceRouter())
+    assert llm.with_structured_output(None, method="json_mode").invoke(ASK) == {"name": "Paris"}
+    assert (len(servers.edge.requests), len(servers.cloud.requests)) == (1, 0)
+
+
+class Aged(TypedDict):
+    name: str
+    age: NotRequired[int]
+
+
+def test_a_schema_that_cannot_be_told_is_the_models_own_affair(servers: Servers) -> None:
+    llm: Any = ChatConfRoute(**servers.sides(), router=ConfidenceRouter())
+    for either in (servers.model(servers.edge), llm):
+        either.with_structured_output(Aged, method="json_mode")
+
+
 @pytest.mark.parametrize("router", [ConfidenceRouter(probe="brief"), EntropyRouter(probe="brief")])
 @pytest.mark.parametrize("bound", [False, True])
 def test_a_brief_look_is_not_held_against_the_schema(servers: Servers, router: Any, *, bound: bool) -> None:
@@ -260,6 +309,173 @@ def test_another_model_can_be_looked_at_in_llamaindex() -> None:
         assert isinstance(llm, ConfRouteLLM)
         assert llm.chat([ChatMessage(ASK)]).message.content == EDGE_SAYS
         assert (len(other.requests), len(pair.servers["edge"].requests)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        Capital,
+        Capital.model_json_schema(),
+        {"name": "Capital", "strict": True, "schema": Capital.model_json_schema()},
+        {"name": "Capital", "description": "one", "parameters": Capital.model_json_schema()},
+    ],
+)
+@pytest.mark.parametrize("method", ["function_calling", "json_mode"])
+@pytest.mark.parametrize("fits", [True, False])
+def test_schemas_in_every_form_hold(servers: Servers, schema: Any, method: str, *, fits: bool) -> None:
+    told = {"name": "Paris", "people": 1} if fits else {"name": "Paris"}
+
+    servers.edge.answer = servers.cloud.answer = prediction(told)
+    llm = ChatConfRoute(**servers.sides(), router=ConfidenceRouter(n_samples=1))
+    llm.with_structured_output(schema, method=method, include_raw=True).invoke(ASK)
+    assert (servers.cloud.requests == []) == fits
+
+
+def test_generate_of_a_streaming_client(servers: Servers) -> None:
+    sides: dict[str, Any] = servers.sides() | {"edge": servers.model(servers.edge, streaming=True)}
+    llm = ChatConfRoute(**sides, router=ConfidenceRouter(probe="brief"))
+    check(servers, CHAT_ONLY["generate"](llm), 2)
+
+
+STRUCTURED: dict[str, Callable[[ConfRouteLLM], Any]] = {
+    "predict": lambda llm: llm.structured_predict(Capital, PromptTemplate("{q}"), q=ASK),
+    "apredict": lambda llm: asyncio.run(llm.astructured_predict(Capital, PromptTemplate("{q}"), q=ASK)),
+    "stream": lambda llm: list(llm.stream_structured_predict(Capital, PromptTemplate("{q}"), q=ASK))[-1],
+    "as_structured_llm": lambda llm: llm.as_structured_llm(Capital).complete(ASK).raw,
+}
+
+
+@pytest.mark.parametrize("path", STRUCTURED)
+@pytest.mark.parametrize("native", [True, False])
+def test_a_look_at_a_structured_prediction_is_the_object(path: str, *, native: bool) -> None:
+    with served() as pair:
+        pair.servers["edge"].logprob = -0.05
+        pair.servers["edge"].answer = prediction({"name": "Paris", "people": 1})
+        pair.fields = AS_JSON if native else {}
+        llm = pair.llm(ConfidenceRouter(n_samples=1))
+        assert STRUCTURED[path](llm) == Capital(name="Paris", people=1)
+        looks = len(pair.servers["edge"].requests)
+        assert looks == (1 if native else 2)  # a tool call tells no log-probability
+        assert pair.servers["cloud"].requests == []
+        assert llm.stats.samples == looks
+
+
+@pytest.mark.parametrize("path", ["predict", "apredict", "as_structured_llm"])
+@pytest.mark.parametrize("native", [True, False])
+def test_a_prediction_against_its_schema_goes_to_the_cloud(path: str, *, native: bool) -> None:
+    with served() as pair:
+        pair.servers["edge"].answer = prediction({"name": "Paris"})
+        pair.servers["cloud"].answer = prediction({"name": "Paris", "people": 1})
+        pair.fields = AS_JSON if native else {}
+        assert STRUCTURED[path](pair.llm(ConfidenceRouter())) == Capital(name="Paris", people=1)
+        assert pair.asked() == (1, 1)
+
+
+def prediction(told: dict[str, Any]) -> Callable[[dict[str, Any], int], Any]:
+    """Answer with an object: as a call of the tool that asks for it, or as JSON."""
+
+    def answer(body: dict[str, Any], i: int) -> Any:
+        if not body.get("tools"):
+            return json.dumps(told)
+        name = body["tools"][0]["function"]["name"]
+        call = {"id": "1", "type": "function", "function": {"name": name, "arguments": json.dumps(told)}}
+        return {"message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}
+
+    return answer
+
+
+@pytest.mark.parametrize("include_raw", [False, True])
+def test_an_output_that_its_client_cannot_read_is_no_sure_answer(
+    servers: Servers, *, include_raw: bool
+) -> None:
+    servers.edge.answer = prediction({"name": "Paris"})
+    servers.cloud.answer = prediction({"name": "Paris", "people": 1})
+    log: list[Any] = []
+    llm = ChatConfRoute(**servers.sides(), router=ConfidenceRouter(), on_error="raise")
+    structured = llm.with_structured_output(Capital, method="json_schema", include_raw=include_raw)
+    structured.invoke(ASK, {"callbacks": [Decisions(log)]})
+    (told,) = log
+    assert (told["route"], told["method"], told["score"]) == ("cloud", "confidence", 1.0)
+    assert "cannot be read as the output that was asked for" in told["reason"]
+    assert told["usage"]["output_tokens"] > 0
+
+
+def test_one_further_output_that_cannot_be_read_only_disagrees(servers: Servers) -> None:
+    servers.edge.logprob = None
+    said = iter([1, 1, None, 1, 1])
+    good, bad = json.dumps({"name": "Paris", "people": 1}), "Paris"
+    servers.edge.answer = lambda body, i: good if next(said) else bad
+    llm = ChatConfRoute(**servers.sides(), router=ConfidenceRouter())
+    structured = llm.with_structured_output(Capital, method="json_schema")
+    assert structured.invoke(ASK) == Capital(name="Paris", people=1)
+    assert servers.cloud.requests == []
+
+
+class Decisions(BaseCallbackHandler):
+    """Collects decisions from their events."""
+
+    def __init__(self, log: list[Any]) -> None:
+        self.log = log
+
+    def on_custom_event(self, name: str, data: Any, **kwargs: Any) -> None:
+        self.log.append(data)
+
+
+@pytest.mark.parametrize("fields", [{"model_kwargs": {"response_format": {"type": "json_object"}}}])
+@pytest.mark.parametrize(("probe", "route"), [("full", "cloud"), ("brief", "edge")])
+def test_a_schema_that_is_set_on_the_model_holds(
+    servers: Servers, fields: dict[str, Any], probe: Any, route: str
+) -> None:
+    servers.edge.answer = lambda body, i: "Paris"
+    sides: dict[str, Any] = servers.sides() | {"edge": servers.model(servers.edge, **fields)}
+    reply = ChatConfRoute(**sides, router=ConfidenceRouter(probe=probe)).invoke(ASK)
+    assert reply.response_metadata["confroute"]["route"] == route
+    assert ("response_format" in servers.edge.requests[0]) == (probe == "full")
+
+
+@pytest.mark.parametrize("probe", ["full", "brief"])
+def test_a_request_that_is_bad_is_handed_on(servers: Servers, probe: Any) -> None:
+    servers.edge.fault, servers.edge.fault_message = "400", "filtered"
+    with pytest.raises(Exception, match="filtered"):
+        ChatConfRoute(**servers.sides(), router=ConfidenceRouter(probe=probe)).invoke(ASK)
+    assert servers.cloud.requests == []
+
+
+def test_a_bad_request_to_another_model_than_the_edge_is_a_failure_of_the_router(servers: Servers) -> None:
+    servers.other.fault = "400"
+    llm = ChatConfRoute(**servers.sides(), router=ConfidenceRouter(), sampler=servers.model(servers.other))
+    assert llm.invoke(ASK).response_metadata["confroute"]["method"] == "fallback"
+
+
+@pytest.mark.parametrize("router", [ConfidenceRouter(probe="brief"), EntropyRouter(probe="brief")])
+def test_a_brief_look_has_room_for_a_call_of_a_tool(servers: Servers, router: Any) -> None:
+    servers.edge.answer = prediction({"name": "x" * 100, "people": 1})
+    llm = ChatConfRoute(**servers.sides(), router=router)
+    reply = llm.bind_tools([Capital]).invoke(ASK)
+    assert reply.response_metadata["confroute"]["route"] == "edge"
+    look = servers.edge.requests[0]
+    assert (look.get("max_tokens") or look.get("max_completion_tokens")) == 256
+
+
+def test_a_model_that_calls_no_tools_can_be_looked_at(servers: Servers) -> None:
+    other = FakeListChatModel(responses=["Paris"])
+    llm = ChatConfRoute(**servers.sides(), router=ConfidenceRouter(), sampler=other)
+    assert llm.bind_tools([Capital]).invoke(ASK).text == EDGE_SAYS
+
+
+def test_a_llamaindex_model_that_calls_no_tools_can_be_looked_at() -> None:
+    with served() as pair:
+        llm = pair.llm(ConfidenceRouter(), sampler=MockLLM())
+        chunks = PATHS["chat_with_tools"](llm)
+        assert decision_of(chunks).method == "confidence"
+
+
+def test_the_question_of_a_structured_output_is_found_in_messages(servers: Servers) -> None:
+    router = ScriptedRouter("edge")
+    servers.edge.answer = prediction({"name": "Paris", "people": 1})
+    llm = ChatConfRoute(**servers.sides(), router=router, query=lambda messages: messages[-1].text[:5])
+    llm.with_structured_output(Capital).invoke(ASK)
+    assert router.requests[-1].query == ASK[:5]
 
 
 def test_a_brief_look_asks_for_few_words(servers: Servers) -> None:

@@ -23,15 +23,29 @@ def told(*tokens: str | None, logprob: Any = -1.0) -> list[dict[str, Any]]:
         ({"content": told("Pa", "ris")}, "Paris", (-2.0, 2)),
         ({"tokens": ["Pa", "ris"], "token_logprobs": [-1, -2.0]}, "Paris", (-3.0, 2)),
         (told("Pa", "ris", "<|im_end|>"), "Paris", (-3.0, 3)),
-        (told("<think>", "hm", "</think>", "\n\n", "Pa", "ris"), "<think>hm</think>\n\nParis", (-3.0, 3)),
+        (told("<think>", "hm", "</think>", "\n\n", "Pa", "ris"), "<think>hm</think>\n\nParis", (-2.0, 2)),
         (told("<think>", "hm", "</think>", "Pa", "ris"), "<think>hm</think>Paris", (-2.0, 2)),
         (told("\n", "<think>", "é", "</think>", "Paris"), "<think>é</think>Paris", (-1.0, 1)),
-        (told("let", " me", "Paris"), "Paris", (-3.0, 3)),  # a thought told beside the text
+        (
+            told("<think>", "hm", "</think>", "Pa", "ris"),
+            "Paris",
+            (-2.0, 2),
+        ),  # a thought told beside the text
+        (told("hm", "</think>", "\n", "Paris", "<|im_end|>"), "Paris", (-2.0, 2)),
+        (told("So", "Paris", "?", "\n", "Paris", "<|im_end|>"), "Paris", (-2.0, 2)),  # one without tags
+        (told("let", " me", "Paris"), "Paris", (-1.0, 1)),
+        (told("let", " me", "Par"), "Paris", (-3.0, 3)),  # another text than the tokens spell
         (told("<think>", "hm"), "<think>hm", UNKNOWN),
         (told("Paris", logprob=None), "Paris", UNKNOWN),
         (told("Paris", logprob=float("nan")), "Paris", UNKNOWN),
         ([{"token": "a"}], "a", UNKNOWN),
-        (told(None, None), "<think>hm</think>Paris", (-2.0, 2)),
+        (told(None, None), "Paris", (-2.0, 2)),
+        (told(None, None), "<think>hm</think>Paris", UNKNOWN),
+        (
+            told("<think>", "oh", "no", "</think>", "Paris", "it", "is"),
+            "<think>oh no</think>Paris it is",
+            UNKNOWN,
+        ),
         (None, "Paris", UNKNOWN),
         ({"content": None}, "", UNKNOWN),
         ([], "Paris", UNKNOWN),

@@ -43,8 +43,9 @@ class Controls:
         if not isinstance(self.private, bool):
             raise ConfigurationError(f"private is {self.private!r}: expected True or False")
         for name in ("reason", "query"):
-            if not isinstance(getattr(self, name), str | None):
-                raise ConfigurationError(f"{name} is {getattr(self, name)!r}: expected a text")
+            value = getattr(self, name)
+            if not isinstance(value, str | None):  # its type alone is told: a question is the user's own
+                raise ConfigurationError(f"{name} is of type {type(value).__name__}: expected a text")
         if self.reason is not None and self.route is None:
             raise ConfigurationError(
                 f"reason is {self.reason!r}, but no route is asked for: expected both, or no reason"

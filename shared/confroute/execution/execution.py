@@ -222,6 +222,8 @@ class Execution:
             if is_control_flow(error):
                 raise
             guard.decided_without(error)
+            if self.sampled is self.edge and failure_of(error) is Failure.BAD_REQUEST:
+                raise  # the request is what is wrong, as if the edge had been asked for the reply
             return _with_samples(Decided(self._without_router(call.request, error)), guard)
         if decided is None:
             raise ConfigurationError("the router returned nothing: expected a Decided from decide()")

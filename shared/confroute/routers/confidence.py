@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, Self
 
-from confroute.answers import conclusion_of, without_thought
+from confroute.answers import conclusion_of, is_unconcluded, without_thought
 from confroute.decision import Decided, RouteRequest, RouterInfo, Sample
 from confroute.errors import ConfigurationError
 from confroute.routers._verdict import Draws, verdict
@@ -166,7 +166,8 @@ class ConfidenceRouter(ProbingRouter):
         probe: With ``"full"`` the look is the reply, which cannot stream before it is judged. ``"brief"``
             asks for the bare answer in a few tokens first: cheap where replies are long, and the reply is
             another call, which is free to stream.
-        max_tokens: Longest look; by default 32 for brief ones and the model's own limit for full ones.
+        max_tokens: Longest look; by default 32 tokens for brief ones (256 where tools are bound) and the
+            model's own limit for full ones.
 
     Raises:
         ConfigurationError: If an argument is out of its range.
@@ -201,14 +202,16 @@ class ConfidenceRouter(ProbingRouter):
     def draws(self, request: RouteRequest) -> Draws:
         """Look at one answer, and draw others as far as they can change the verdict."""
         request = self._asked(request)
-        (answer,) = yield self._draw(1, temperature=None if self.probe == "full" else 0.0, logprobs=True)
+        (answer,) = yield self._draw(
+            request, 1, temperature=None if self.probe == "full" else 0.0, logprobs=True
+        )
         seen = self._seen(answer, request)
         threshold = self.threshold_of(self._scale(seen))
         problem = problem_of(answer, request)
         if problem is not None:
             return self._verdict(request, seen, threshold, problem=problem)
         while missing := seen.missing(threshold if self._stops_early else None):
-            others = yield self._draw(missing, temperature=1.0, logprobs=False)
+            others = yield self._draw(request, missing, temperature=1.0, logprobs=False)
             seen.others += others
             seen.agreement += agreement(
                 answer, others, equivalence=self.equivalence, request=request
@@ -224,7 +227,7 @@ class ConfidenceRouter(ProbingRouter):
             n = _INSTEAD
         kind: Kind = "confidence"
         if self.probe == "full" and _is_long(answer, request):
-            is_open = n > 0 and conclusion_of(answer.text, request.query) is None
+            is_open = n > 0 and _is_open(answer, request)
             kind = "agreement" if is_open else "worked"
         if mean is None or not is_known or kind == "agreement":
             return _Seen(answer, 1.0, "agreement", n, [], [])
@@ -282,7 +285,7 @@ def _warn_of(model: str) -> None:
 
 
 def _is_settled(low: float, high: float, threshold: float) -> bool:
-    return low == high or low >= threshold + _CLOSE or high < threshold - _CLOSE
+    return low == high or threshold <= 0 or low >= threshold + _CLOSE or high < threshold - _CLOSE
 
 
 def _is_long(answer: Sample, request: RouteRequest) -> bool:
@@ -292,6 +295,13 @@ def _is_long(answer: Sample, request: RouteRequest) -> bool:
     said = without_thought(answer.text)
     n_tokens = answer.n_tokens or len(said) // _CHARS_PER_TOKEN
     return n_tokens > _LONG_TOKENS
+
+
+def _is_open(answer: Sample, request: RouteRequest) -> bool:
+    """Whether an answer has no conclusion, other than by being cut off on the way to one."""
+    if answer.cut and is_unconcluded(answer.text, request.query):
+        return False
+    return conclusion_of(answer.text, request.query) is None
 
 
 def _told(seen: _Seen, problem: str | None) -> str:

@@ -94,7 +94,8 @@ class EntropyRouter(ProbingRouter):
             comparable where a reply would be a page long, and the reply is left free to stream.
         temperature: Sampling temperature; above 0.
         estimator: See `confroute.uncertainty.entropy`.
-        max_tokens: Longest sample; by default 32 for brief probes and the model's own limit for full ones.
+        max_tokens: Longest sample; by default 32 tokens for brief probes (256 where tools are bound) and the
+            model's own limit for full ones.
         adaptive: Whether to stop drawing once the verdict is settled.
 
     Raises:
@@ -143,7 +144,7 @@ class EntropyRouter(ProbingRouter):
         """Draw answers, all at once or step by step, and judge by their entropy."""
         request = self._asked(request)
         if not self.adaptive:
-            samples = yield self._answers(self.n_samples)
+            samples = yield self._answers(request, self.n_samples)
             found = self._entropy(request, samples, self.equivalence)
             return self._verdict(request, samples, found, self.threshold_of(self._scale(found.estimator)))
         held: dict[Estimator, float] = {}  # a dial turns meanwhile: one decision is held to one number
@@ -153,7 +154,7 @@ class EntropyRouter(ProbingRouter):
                 held[estimator] = self.threshold_of(self._scale(estimator))
             return held[estimator]
 
-        samples = yield self._answers(SureStopping(self.n_samples, standing(self.estimator)).first)
+        samples = yield self._answers(request, SureStopping(self.n_samples, standing(self.estimator)).first)
         with CachedEquivalence(self.equivalence, ":memory:") as kept:  # a pair is judged once, not every step
             while True:
                 found = self._entropy(request, samples, kept)
@@ -165,7 +166,7 @@ class EntropyRouter(ProbingRouter):
                     missing = self.n_samples - len(samples)
                 if not isinstance(missing, int):
                     return self._verdict(request, samples, found, threshold, stopped=missing)
-                samples = samples + (yield self._answers(missing))
+                samples = samples + (yield self._answers(request, missing))
 
     def drawing_all(self) -> Self:
         """Return a copy that draws all samples and keeps every question: its scores are no bounds."""
@@ -176,8 +177,9 @@ class EntropyRouter(ProbingRouter):
     def _scale(self, estimator: Estimator) -> str:
         return f"entropy-{estimator}-{self.probe}-{self.n_samples}"
 
-    def _answers(self, n: int) -> Draw:
-        return self._draw(n, temperature=self.temperature, logprobs=self.estimator != "discrete")
+    def _answers(self, request: RouteRequest, n: int) -> Draw:
+        logprobs = self.estimator != "discrete"
+        return self._draw(request, n, temperature=self.temperature, logprobs=logprobs)
 
     def _entropy(
         self, request: RouteRequest, samples: Sequence[Sample], equivalence: Equivalence

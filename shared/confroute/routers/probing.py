@@ -13,6 +13,8 @@ Probe = Literal["full", "brief"]
 
 BRIEF_INSTRUCTION = "Answer in as few words as possible."
 BRIEF_MAX_TOKENS = 32
+TOOL_MAX_TOKENS = 256
+"""Longest brief answer where tools are bound: a call has its arguments."""
 
 
 class ProbingRouter(SamplingRouter):
@@ -20,8 +22,8 @@ class ProbingRouter(SamplingRouter):
 
     Args:
         probe: ``"full"`` for whole replies, ``"brief"`` for bare answers.
-        max_tokens: Longest answer; by default 32 tokens for brief probes and the model's own limit for full
-            ones.
+        max_tokens: Longest answer; by default 32 tokens for brief probes (256 where tools are bound) and the
+            model's own limit for full ones.
 
     Raises:
         ConfigurationError: If there is no such probe.
@@ -33,12 +35,15 @@ class ProbingRouter(SamplingRouter):
         self.probe = probe
         self.max_tokens = BRIEF_MAX_TOKENS if max_tokens is None and probe == "brief" else max_tokens
 
-    def _draw(self, n: int, *, temperature: float | None, logprobs: bool) -> Draw:
+    def _draw(self, request: RouteRequest, n: int, *, temperature: float | None, logprobs: bool) -> Draw:
+        max_tokens = self.max_tokens
+        if self.probe == "brief" and request.tools and max_tokens is not None:
+            max_tokens = max(max_tokens, TOOL_MAX_TOKENS)
         return Draw(
             n,
             append=(Message("user", BRIEF_INSTRUCTION),) if self.probe == "brief" else (),
             temperature=temperature,
-            max_tokens=self.max_tokens,
+            max_tokens=max_tokens,
             logprobs=logprobs,
         )
 

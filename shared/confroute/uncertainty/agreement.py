@@ -9,6 +9,7 @@ import numpy as np
 
 from confroute.answers import answer_of, is_unconcluded
 from confroute.decision import RouteRequest, Sample
+from confroute.uncertainty.clustering import scored
 from confroute.uncertainty.equivalence import Equivalence, FloatArray, Pair
 from confroute.uncertainty.structure import asked_json, calls_of
 
@@ -46,14 +47,13 @@ def _same(equivalence: Equivalence, pairs: Sequence[Pair]) -> list[float]:
     """Return P(both mean the same) for each pair: .5 where the equivalence's own threshold lies."""
     if not pairs:
         return []
-    scores = np.asarray(equivalence.score(pairs), dtype=np.float64)
+    scores = scored(equivalence, pairs)
     if not equivalence.symmetric:
-        backward = equivalence.score([(question, b, a) for question, a, b in pairs])
-        scores = np.minimum(scores, backward)
+        scores = np.minimum(scores, scored(equivalence, [(question, b, a) for question, a, b in pairs]))
     threshold = min(max(equivalence.threshold, 1e-9), 1 - 1e-9)
     above = 0.5 + (scores - threshold) / (1 - threshold) / 2
     stretched = np.where(scores < threshold, scores / threshold / 2, above)
-    return [float(value) for value in np.clip(np.nan_to_num(stretched, nan=0.0), 0.0, 1.0)]
+    return [float(value) for value in np.clip(stretched, 0.0, 1.0)]
 
 
 class _Read:

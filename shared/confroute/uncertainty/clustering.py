@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from confroute.answers import answer_of
+from confroute.answers import answer_of, is_unconcluded
 from confroute.decision import Sample
 from confroute.errors import ConfigurationError
-from confroute.uncertainty.equivalence import Equivalence, Pair
+from confroute.uncertainty.equivalence import Equivalence, FloatArray, Pair
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def cluster_many(groups: Sequence[Group], *, equivalence: Equivalence) -> list[l
     return [state.labels() for state in states]
 
 
-_Key = tuple[bool, str]  # (calls tools, the text or the canonical calls)
+_Key = tuple[bool, str]  # (is compared as it is and not by the equivalence, the text or the canonical calls)
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ class _State:
 
     @classmethod
     def of(cls, question: str, samples: Iterable[Sample | str]) -> _State:
-        return cls(question, [_key(sample, question) for sample in samples])
+        return cls(question, [_key(sample, question, i) for i, sample in enumerate(samples)])
 
     def open_cluster(self) -> bool:
         """Open a cluster with the first unassigned answer; False once nothing is left to compare."""
@@ -114,11 +114,13 @@ class _State:
         return [self.cluster_of[key] for key in self.keys]
 
 
-def _key(sample: Sample | str, question: str) -> _Key:
+def _key(sample: Sample | str, question: str, number: int) -> _Key:
     if isinstance(sample, str):
         return (False, answer_of(sample, question))
     if sample.tool_calls:
         return (True, "\n".join(sorted(call.key for call in sample.tool_calls)))
+    if sample.cut and is_unconcluded(sample.text, question):
+        return (True, f"cut off {number}")  # it agrees with nothing
     return (False, answer_of(sample.text, question))
 
 
@@ -127,18 +129,33 @@ def _entails(equivalence: Equivalence, pairs: Sequence[Pair]) -> list[bool]:
     unique = sorted(set(pairs), key=lambda pair: (len(pair[0]) + len(pair[1]) + len(pair[2]), pair))
     if not unique:
         return []
-    scores = np.asarray(equivalence.score(unique), dtype=np.float64)
-    if scores.shape != (len(unique),):
-        raise ConfigurationError(
-            f"{equivalence.name}: score() returned shape {scores.shape} for {len(unique)} pairs; "
-            f"expected ({len(unique)},), one score a pair"
-        )
-    if np.isnan(scores).any():
-        logger.warning(
-            "%s: %d of %d scores are NaN; read as 'not equivalent'",
-            equivalence.name,
-            np.isnan(scores).sum(),
-            len(scores),
-        )
+    scores = scored(equivalence, unique)
     entailed = dict(zip(unique, (scores >= equivalence.threshold).tolist(), strict=True))
     return [entailed[pair] for pair in pairs]
+
+
+def scored(equivalence: Equivalence, pairs: Sequence[Pair]) -> FloatArray:
+    """Return an equivalence's scores; NaN counts as 0, with a warning.
+
+    Args:
+        equivalence: The equivalence.
+        pairs: n pairs.
+
+    Returns:
+        Scores, float array of shape [n].
+
+    Raises:
+        ConfigurationError: If there are not as many scores as pairs.
+    """
+    scores = np.array(equivalence.score(pairs), dtype=np.float64)
+    if scores.shape != (len(pairs),):
+        raise ConfigurationError(
+            f"{equivalence.name}: score() returned shape {scores.shape} for {len(pairs)} pairs; "
+            f"expected ({len(pairs)},), one score a pair"
+        )
+    unknown = np.isnan(scores)
+    if unknown.any():
+        told = "%s: %d of %d scores are NaN; read as 'not equivalent'"
+        logger.warning(told, equivalence.name, unknown.sum(), len(scores))
+        scores[unknown] = 0.0
+    return scores

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from confroute.answers import without_thought
+from confroute.conclusions import question_proper
 from confroute.uncertainty.normalize import choice_letter, fold, parse_options
 from confroute.uncertainty.phrases import LANGUAGES, Phrases
 
@@ -210,7 +211,7 @@ def _answers(text: str, question: str, reading: _Reading, sentences: int, reader
     ended = _ENDED.search(text) is not None
     if question and choice_letter(text, parse_options(question)) is not None:
         return True
-    question = question[-_READ_CHARS:]  # the question proper stands at the end of a prompt
+    question = question_proper(question)
     asked = _plain(question)
     if reading.of_sources and reader.about_sources.match(_last_question(asked)):
         return True

@@ -53,6 +53,8 @@ def problem_of(sample: Sample, request: RouteRequest) -> str | None:
         is not bound, hands a tool what does not fit its schema, or is not the JSON that was asked for. None
         where it can be used.
     """
+    if sample.problem is not None:
+        return sample.problem
     if sample.is_empty:
         return "is a thought without an end" if sample.text.strip() else "is empty"
     if sample.tool_calls:
