@@ -27,7 +27,7 @@ import click
 import numpy as np
 
 import confroute
-from confroute import CloudShare, ConfidenceRouter
+from confroute import CloudShare, ConfidenceRouter, EntropyRouter
 from confroute.decision import Decided, RouteRequest, Sample, Sampler
 from confroute.errors import ConfRouteError
 from confroute.evaluation import Signal, evaluate, read_outcomes, write_report
@@ -42,10 +42,38 @@ from examples.page.turn import RagApp, Turn
 
 QUESTIONS = CORPUS.parent / "questions.jsonl"
 CITATION = re.compile(r"\[\d+\]")  # no part of what was answered
-ROUTED: dict[str, tuple[str, Probe]] = {  # way of routing: the column of its score, and its probe
-    "brief": ("score", "brief"),
-    "brief, no log-probs": ("score_agreement", "brief"),
-    "full": ("score_full", "full"),
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way of routing.
+
+    Attributes:
+        column: Where its score is kept.
+        probe: How the edge is looked at.
+        logprobs: Whether the edge is let to tell its log-probabilities.
+        of: The router.
+    """
+
+    column: str
+    probe: Probe = "brief"
+    logprobs: bool = True
+    of: type[ConfidenceRouter] | type[EntropyRouter] = ConfidenceRouter
+
+    def router(self, n: int, threshold: float | None = None) -> ConfidenceRouter | EntropyRouter:
+        """Make the router: with `n` further answers at most, or as many samples as the first and these."""
+        if self.of is ConfidenceRouter:
+            return ConfidenceRouter(n_samples=n, probe=self.probe, threshold=threshold)
+        return EntropyRouter(
+            n_samples=n + 1, probe=self.probe, threshold=0.5 if threshold is None else threshold
+        )
+
+
+ROUTED = {
+    "brief": Way("score"),
+    "brief, no log-probs": Way("score_agreement", logprobs=False),
+    "entropy": Way("score_entropy", of=EntropyRouter),
+    "full": Way("score_full", probe="full"),
 }
 
 
@@ -73,7 +101,7 @@ class Observed:
         decided: What came of the last question; None where there was none since that was taken.
     """
 
-    def __init__(self, router: ConfidenceRouter) -> None:
+    def __init__(self, router: ConfidenceRouter | EntropyRouter) -> None:
         self.router = router
         self.tells_logprobs = True
         self.decided: Decided | None = None
@@ -136,9 +164,9 @@ def ask(app: RagApp, row: Row, *, private: bool = False) -> Asked:
     return Asked(turn, right, seconds, seconds if first is None else first, usd)
 
 
-def looked(app: RagApp, observed: Observed, row: Row, probe: Probe, n: int) -> tuple[Asked, Decided | None]:
+def looked(app: RagApp, observed: Observed, row: Row, way: str, n: int) -> tuple[Asked, Decided | None]:
     """Ask the edge with all samples drawn; without a look where nothing was retrieved."""
-    observed.router = ConfidenceRouter(n_samples=n, probe=probe).drawing_all()
+    observed.router = ROUTED[way].router(n).drawing_all()
     asked = ask(app, row)
     decided = observed.taken()
     return (ask(app, row, private=True) if decided is None else asked), decided
@@ -172,6 +200,7 @@ def scored(app: RagApp, observed: Observed, row: Row, n: int) -> Row:
     observed.tells_logprobs = True
     edge, brief = looked(app, observed, row, "brief", n)
     full_edge, full = looked(app, observed, row, "full", n) if brief is not None else (edge, None)
+    entropy = looked(app, observed, row, "entropy", n)[1] if brief is not None else None
     with confroute.control(route="cloud"):
         cloud = ask(app, row)
     of_brief, of_full = scores_of(brief), scores_of(full)
@@ -180,6 +209,7 @@ def scored(app: RagApp, observed: Observed, row: Row, n: int) -> Row:
         "topic": row["kind"],
         "score": of_brief["rule"],
         "score_agreement": of_brief["agreement"],
+        "score_entropy": 1.0 if entropy is None else entropy.decision.score,
         "score_full": of_full["rule"],
         "score_full_product": of_full["product"],
         "edge_quality": float(edge.right),
@@ -195,8 +225,8 @@ def scored(app: RagApp, observed: Observed, row: Row, n: int) -> Row:
 def timed(app: RagApp, observed: Observed, row: Row, way: str, n: int, threshold: float | None) -> Row:
     """Ask one question in one way and take the time."""
     if threshold is not None:
-        observed.router = ConfidenceRouter(n_samples=n, threshold=threshold, probe=ROUTED[way][1])
-        observed.tells_logprobs = way != "brief, no log-probs"
+        observed.router = ROUTED[way].router(n, threshold)
+        observed.tells_logprobs = ROUTED[way].logprobs
     asked = ask(app, row, private=threshold is None)
     decision = asked.decision
     is_draft = way == "full" and decision["n_samples"] > 0
@@ -218,11 +248,11 @@ def timed(app: RagApp, observed: Observed, row: Row, way: str, n: int, threshold
 def thresholds(rows: Sequence[Row], share: float) -> dict[tuple[str, str], float]:
     """Return for each way of routing and question the threshold of the other half of the questions."""
     found: dict[tuple[str, str], float] = {}
-    for way, (column, _) in ROUTED.items():
+    for name, way in ROUTED.items():
         for half in (0, 1):
-            others = [row[column] for row in rows[1 - half :: 2]]
-            cut = CloudShare(share, warm_start=others).at(column, 0.5)
-            found |= {(way, row["question"]): cut for row in rows[half::2]}
+            others = [row[way.column] for row in rows[1 - half :: 2]]
+            cut = CloudShare(share, warm_start=others).at(way.column, 0.5)
+            found |= {(name, row["question"]): cut for row in rows[half::2]}
     return found
 
 
@@ -303,7 +333,7 @@ def main(chosen: Options, framework: str, share: float, n_timed: int, n_full: in
     evaluation = evaluate(outcomes, Signal("score", outcomes.scores["score"]), others=others, threshold=cut)
     write_report(evaluation, out)
     click.echo(f"{len(scores.rows)} questions; edge {chosen.edge}, cloud {chosen.cloud_name}.\n")
-    click.echo(told(scores.rows, times.rows, cuts, {way: column for way, (column, _) in ROUTED.items()}))
+    click.echo(told(scores.rows, times.rows, cuts, {name: way.column for name, way in ROUTED.items()}))
     for standing in evaluation.standings:
         against = f"; score minus this {standing.against.difference}" if standing.against else ""
         click.echo(f"- {standing.name}: APGR {standing.figures['apgr']}{against}")

@@ -15,6 +15,7 @@ from confroute.errors import ConfRouteError
 from confroute.testing import ScriptedSampler
 from examples import measure, measured
 
+COLUMNS = {name: way.column for name, way in measure.ROUTED.items()}
 QUESTION = RouteRequest.from_text("When does the shop close?")
 
 
@@ -24,7 +25,7 @@ def rows(n: int = 60) -> list[dict[str, Any]]:
         {
             "question": f"q{i}",
             "topic": "stated",
-            **{column: float(rng.random()) for column, _ in measure.ROUTED.values()},
+            **{column: float(rng.random()) for column in COLUMNS.values()},
             "edge_quality": 0.0,
             "full_quality": 0.5,
             "cloud_quality": 1.0,
@@ -69,7 +70,7 @@ def test_a_long_open_reply_keeps_what_its_probability_was() -> None:
 def test_a_threshold_is_that_of_the_other_half() -> None:
     scored = rows()
     cuts = measure.thresholds(scored, 0.3)
-    for way, (column, _) in measure.ROUTED.items():
+    for way, column in COLUMNS.items():
         for half in (0, 1):
             (cut,) = {cuts[way, row["question"]] for row in scored[half::2]}
             others = [row[column] for row in scored[1 - half :: 2]]
@@ -77,9 +78,9 @@ def test_a_threshold_is_that_of_the_other_half() -> None:
 
 
 def test_every_way_is_timed_on_every_question_and_none_in_a_row() -> None:
-    order = [(row["question"], way) for row, way in measure.steps(rows(20), 8)]
+    order = [(row["question"], way) for row, way in measure.steps(rows(30), 8)]
     assert sorted(set(order)) == sorted(order)
-    for way, n in (("edge", 20), ("brief", 20), ("brief, no log-probs", 20), ("full", 8)):
+    for way, n in (("edge", 30), ("brief", 30), ("brief, no log-probs", 30), ("entropy", 30), ("full", 8)):
         assert sum(one == way for _, one in order) == n
     for i in range(len(order) - 5):
         near = [question for question, _ in order[i : i + 5]]
@@ -103,13 +104,12 @@ def test_a_ratio_of_means_and_its_interval() -> None:
 def test_the_tables_tell_shares_qualities_and_times() -> None:
     scored = rows()
     cuts = dict.fromkeys(measure.thresholds(scored, 0.3), 2.0)
-    columns = {way: column for way, (column, _) in measure.ROUTED.items()}
     times = [
         {"way": way, "question": f"q{i}", "seconds": seconds, "first": 1.0, "calls": 2, "right": 1.0}
         for way, seconds in (("edge", 2.0), ("brief", 3.0))
         for i in range(10)
     ]
-    told = measured.told(scored, times, cuts, columns)
+    told = measured.told(scored, times, cuts, COLUMNS)
     assert "| edge only | 0 [0, 0] | 0% | 10 |" in told
     assert "| full | 50 [50, 50] | 0% | 0 |" in told
     assert "1.50 [1.50, 1.50] |" in told
@@ -150,4 +150,4 @@ def test_outcomes_are_what_evaluate_reads(tmp_path: Path) -> None:
 
     path = measure.write_outcomes(rows(), tmp_path)
     assert "brief" not in json.loads(path.read_text(encoding="utf-8").splitlines()[0])
-    assert set(read_outcomes(path).scores) == {"score", "agreement", "full"}
+    assert set(read_outcomes(path).scores) == {"score", "agreement", "entropy", "full"}
