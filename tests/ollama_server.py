@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
+
+from tests.loopback import Handler, LoopbackServer
 
 Answer = Callable[[dict[str, Any]], "tuple[dict[str, Any], str] | int"]
 """From a request body to a message and why it ended, or to a status."""
@@ -26,31 +25,22 @@ def thinking(thought: int, answer: str) -> Answer:
     return reply
 
 
-class OllamaServer:
-    """Serves ``/api/chat``, streamed or not, on the loopback interface.
+class OllamaServer(LoopbackServer):
+    """Serves ``/api/chat``, streamed or not.
 
     Args:
         answer: What it answers.
-
-    Attributes:
-        requests: Every request's body, in order.
     """
 
     def __init__(self, answer: Answer) -> None:
-        self.answer = answer
-        self.requests: list[dict[str, Any]] = []
-        self._lock = threading.Lock()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *args: Any) -> None:
-                pass
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with outer._lock:
+        class Chat(Handler):
+            def do_POST(self) -> None:  # noqa: N802 - http.server calls it so
+                body = self.read()
+                with outer.lock:
                     outer.requests.append(body)
-                told = outer.answer(body)
+                told = answer(body)
                 if isinstance(told, int):
                     self._send(told, {"error": "scripted"})
                     return
@@ -61,26 +51,6 @@ class OllamaServer:
                 self._send(200, reply)
 
             def _send(self, status: int, data: dict[str, Any]) -> None:
-                line = json.dumps(data).encode() + b"\n"
-                self.send_response(status)
-                self.send_header("Content-Type", "application/x-ndjson")
-                self.send_header("Content-Length", str(len(line)))
-                self.end_headers()
-                self.wfile.write(line)
+                self.send_text(status, "application/x-ndjson", json.dumps(data) + "\n")
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> OllamaServer:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(Chat)

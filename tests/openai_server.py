@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
+
+from tests.loopback import Handler, LoopbackServer
 
 Answer = Callable[[dict[str, Any], int], "str | dict[str, Any]"]
 """The text of choice i to a request body, or a whole choice: a message, a finish_reason, logprobs."""
@@ -16,16 +15,8 @@ Answer = Callable[[dict[str, Any], int], "str | dict[str, Any]"]
 STATUSES = {str(status): status for status in (400, 401, 403, 422, 429, 500)}
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 512  # hundreds of clients may connect at once
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that time out hang up; that is what they are tested for."""
-
-
-class OpenAIServer:
-    """Serves ``/v1/chat/completions``, ``/v1/responses`` and ``/v1/models`` on the loopback interface.
+class OpenAIServer(LoopbackServer):
+    """Serves ``/v1/chat/completions``, ``/v1/responses`` and ``/v1/models``.
 
     Args:
         answer: The text of an answer, or a function of the request's body and the choice's number.
@@ -34,7 +25,6 @@ class OpenAIServer:
     Attributes:
         fault: None, a status (``"500"``), ``"timeout"``, ``"malformed"``, ``"empty"`` or ``"cut"``; or a
             function of the request's body that returns one of them.
-        requests: Every request's body, in order.
         fault_message: What a scripted status says; by default its number.
         hang_seconds: How long a time-out takes.
         honours_n: Whether ``n`` is heeded.
@@ -49,40 +39,24 @@ class OpenAIServer:
         self.honours_n = True
         self.logprob: float | None = -0.5
         self.hang_seconds = 3.0
-        self.requests: list[dict[str, Any]] = []
-        self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        super().__init__(self._handler())
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        return f"{super().url}/v1"
 
-    def __enter__(self) -> OpenAIServer:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[Handler]:
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class OpenAI(Handler):
             protocol_version = "HTTP/1.1"
 
-            def log_message(self, *args: Any) -> None:
-                pass
-
-            def do_GET(self) -> None:
+            def do_GET(self) -> None:  # noqa: N802 - http.server calls it so
                 self._send(200, {"object": "list", "data": [{"id": outer.model, "object": "model"}]})
 
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with outer._lock:
+            def do_POST(self) -> None:  # noqa: N802 - http.server calls it so
+                body = self.read()
+                with outer.lock:
                     outer.requests.append(body)
                 fault = outer.fault(body) if callable(outer.fault) else outer.fault
                 if fault in STATUSES:
@@ -92,13 +66,13 @@ class OpenAIServer:
                     time.sleep(outer.hang_seconds)
                     self.close_connection = True
                 elif fault == "malformed":
-                    self._send_text(200, "application/json", "this is no JSON {")
+                    self.send_text(200, "application/json", "this is no JSON {")
                 elif self.path.endswith("/responses"):
                     self._send(200, _response(outer.model, _text(outer.answer(body, 0))))
                 elif body.get("stream"):
                     self._stream(body, fault)
                 elif fault == "cut":
-                    self._send_headers(200, "application/json", 1_000)
+                    self.send_headers(200, "application/json", 1_000)
                     self.wfile.write(b'{"id": "x", "choices": [')
                     self.close_connection = True
                 else:
@@ -129,7 +103,7 @@ class OpenAIServer:
                 }
 
             def _stream(self, body: dict[str, Any], fault: str | None) -> None:
-                self._send_headers(200, "text/event-stream", None)
+                self.send_headers(200, "text/event-stream", None)
                 words = [] if fault == "empty" else _text(outer.answer(body, 0)).split(" ")
                 deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
                 deltas += [{"content": word if i == 0 else f" {word}"} for i, word in enumerate(words)]
@@ -154,23 +128,9 @@ class OpenAIServer:
                 self.wfile.flush()
 
             def _send(self, status: int, data: dict[str, Any]) -> None:
-                self._send_text(status, "application/json", json.dumps(data))
+                self.send_text(status, "application/json", json.dumps(data))
 
-            def _send_text(self, status: int, kind: str, text: str) -> None:
-                data = text.encode()
-                self._send_headers(status, kind, len(data))
-                self.wfile.write(data)
-
-            def _send_headers(self, status: int, kind: str, length: int | None) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
-                if length is None:
-                    self.send_header("Transfer-Encoding", "chunked")
-                else:
-                    self.send_header("Content-Length", str(length))
-                self.end_headers()
-
-        return Handler
+        return OpenAI
 
 
 def _text(answer: str | dict[str, Any]) -> str:
