@@ -10,15 +10,20 @@ import re
 from confroute.conclusions import concluded, named_conclusion, works_towards_number
 
 _NAMES = r"(?:think|thinking|thoughts?|reasoning|reflection|scratchpad|seed:think|analysis)"
-_OPENS = re.compile(
-    rf"<{_NAMES}>|\[THINK\]|◁think▷|<\|(?:begin_of_thought|START_THINKING)\|>"
-    r"|<\|channel\|>(?:analysis|commentary)[^<\n]{0,40}<\|message\|>",
-    re.IGNORECASE,
+_ORDINARY = re.compile(r"<(?:reasoning|reflection|analysis)>", re.IGNORECASE)  # tags that answers have too
+_FRAMED = (
+    r"<\|(?:begin_of_thought|START_THINKING)\|>"
+    r"|<\|channel\|>(?:analysis|commentary)[^<\n]{0,40}<\|message\|>"
 )
-_CLOSES = re.compile(
-    rf"</{_NAMES}>|\[/THINK\]|◁/think▷|<\|(?:end_of_thought|END_THINKING)\|>|<\|channel\|>final<\|message\|>",
-    re.IGNORECASE,
+_TAGS = rf"<{_NAMES}>|\[THINK\]|◁think▷"
+_OPENS = re.compile(rf"{_TAGS}|{_FRAMED}", re.IGNORECASE)
+_OPENS_LINE = re.compile(rf"(?:(?<=\n)|(?<=\n[ \t])|(?<=\n  ))(?:{_TAGS})|{_FRAMED}", re.IGNORECASE)
+_ENDS = (
+    rf"</{_NAMES}>|\[/THINK\]|◁/think▷|<\|(?:end_of_thought|END_THINKING)\|>"
+    r"|<\|channel\|>final<\|message\|>"
 )
+_CLOSES = re.compile(_ENDS, re.IGNORECASE)
+_TAG = re.compile(rf"(?P<opens>{_TAGS}|{_FRAMED})|{_ENDS}", re.IGNORECASE)
 _FRAME = re.compile(  # what some models write around their answer, once their thought has ended
     r"<\|(?:begin_of_solution|end_of_solution|START_RESPONSE|END_RESPONSE|return|end)\|>|</?answer>",
     re.IGNORECASE,
@@ -83,23 +88,46 @@ def _span(text: str) -> tuple[int, int] | None:
     if closed is not None:
         at = closed
     while (opened := _next_open(text, at)) is not None:
-        parts.append((at, opened.start()))
-        closes = _CLOSES.search(text, opened.end())
-        if closes is None:
+        is_ordinary = _ORDINARY.match(opened[0]) is not None
+        ends = _end(text, opened.end())
+        if is_ordinary and (ends is None or not text[ends:].strip()):
+            break
+        if ends is None:
             return None
-        at = closes.end()
+        parts.append((at, opened.start()))
+        at = ends
     parts.append((at, len(text)))
     said = [part for part in parts if _FRAME.sub("", text[slice(*part)]).strip()]
     return said[-1] if said else parts[-1]
 
 
 def _next_open(text: str, at: int) -> re.Match[str] | None:
-    """Return the next tag that opens a thought: one that a line, or what a thought left over, begins with."""
-    for opened in _OPENS.finditer(text, at):
-        line = text[max(at, text.rfind("\n", 0, opened.start()) + 1) : opened.start()]
-        if not line.strip() or opened[0].startswith("<|"):
+    """Return the next tag that opens a thought: one that a line, or what a thought left over, begins with.
+
+    Tags within a fence of code are shown and not meant.
+    """
+    begin = at + len(text[at:]) - len(text[at:].lstrip())
+    first = _OPENS.match(text, begin)
+    if first is not None:
+        return first
+    fences, counted = 0, at
+    for opened in _OPENS_LINE.finditer(text, at):
+        fences += text.count("```", counted, opened.start())
+        counted = opened.start()
+        if fences % 2 == 0 or opened[0].startswith("<|"):
             return opened
     return None
+
+
+def _end(text: str, at: int) -> int | None:
+    """Return where the thought ends that is open at an index, with thoughts within it; None if nowhere."""
+    depth, ends = 1, None
+    for tag in _TAG.finditer(text, at):
+        if depth == 0 and (tag["opens"] or text[ends : tag.start()].strip()):
+            break  # a second closing tag right after the first is a slip
+        depth = max(0, depth + (1 if tag["opens"] else -1))
+        ends = ends if tag["opens"] else tag.end()
+    return ends
 
 
 def _unopened_close(text: str) -> int | None:

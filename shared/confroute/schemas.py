@@ -23,7 +23,7 @@ def told_tools(tools: Iterable[Any]) -> dict[str, Mapping[str, Any] | None]:
     for tool in tools:
         declared = _of(tool, "function_declarations") or _of(tool, "functionDeclarations")
         for told in declared or [tool]:
-            inner = next((i for key in ("function", "toolSpec") if (i := _of(told, key))), told)
+            inner = next((i for key in ("function", "toolSpec", "custom") if (i := _of(told, key))), told)
             name = _of(inner, "name") or _of(inner, "__name__") or _of(inner, "type") or UNKNOWN_TOOL
             found[str(name)] = _schema(inner)
     return found
@@ -32,7 +32,10 @@ def told_tools(tools: Iterable[Any]) -> dict[str, Mapping[str, Any] | None]:
 def _schema(tool: Any) -> Mapping[str, Any] | None:
     schema = next((s for key in ("parameters", "input_schema", "inputSchema") if (s := _of(tool, key))), None)
     schema = schema["json"] if isinstance(schema, Mapping) and "json" in schema else schema
-    return schema if isinstance(schema, Mapping) and isinstance(schema.get("type"), str) else None
+    is_schema = isinstance(schema, Mapping) and (
+        "properties" in schema or isinstance(schema.get("type"), str)
+    )
+    return schema if is_schema else None
 
 
 def _of(told: Any, key: str) -> Any:

@@ -317,6 +317,8 @@ def test_tool_calls_agree_by_their_arguments() -> None:
     assert agreed(WITH_TOOLS, first, calls("write", to="Ada", text="I will be late.", copies=2)) == 0
     assert agreed(WITH_TOOLS, first, calls("write", to="Ada", text="I will be late.")) == 0
     assert agreed(WITH_TOOLS, first, calls("wait")) == 0
+    chinese = [calls("write", to="Ada", text=text) for text in ("我会迟到", "我会迟到。", "我不会迟到")]
+    assert agreed(WITH_TOOLS, chinese[0], chinese[1]) > 0.5
     assert agreed(WITH_TOOLS, first, Sample("I will be late.")) == 0
     assert agreed(WITH_TOOLS, first, Sample("")) == 0
 
@@ -491,7 +493,20 @@ def test_a_null_that_was_asked_for_is_an_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    "filler", ["\n", " ", "```\n", "x", "<think>", "{", "\\boxed{", "the answer is ", "A. "]
+    "filler",
+    [
+        "\n",
+        " ",
+        "```\n",
+        "x",
+        "<think>",
+        "\n<think></think>",
+        "\n<think>x",
+        "{",
+        "\\boxed{",
+        "the answer is ",
+        "A. ",
+    ],
 )
 def test_long_answers_are_read_in_one_pass(filler: str) -> None:
     """A quadratic reading of these would take minutes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from confroute.decision import RouteRequest, Sample
 from confroute.uncertainty.clustering import scored
 from confroute.uncertainty.equivalence import Equivalence, FloatArray, Pair
 from confroute.uncertainty.structure import asked_json, calls_of
+
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")  # Thai, Khmer, kana, Han
 
 
 def agreement(
@@ -99,7 +102,7 @@ def _differences(a: Any, b: Any, request: RouteRequest) -> list[Pair] | None:
             return None
         return _all([_differences(x, y, request) for x, y in zip(a, b, strict=True)])
     if isinstance(a, str) and isinstance(b, str) and a != b:
-        is_free = any(len(text.split()) > 1 for text in (a, b))
+        is_free = any(len(text.split()) > 1 or _UNSPACED.search(text) for text in (a, b))
         return [(request.query, a, b)] if is_free else None
     return [] if a == b and isinstance(a, bool) == isinstance(b, bool) else None
 
