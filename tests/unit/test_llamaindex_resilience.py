@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from confroute.testing import ScriptedRouter
 from llamaindex_confroute import ConfRouteLLM
 from tests.llamaindex_pairs import STREAMS, TIMEOUT, Pair, replied, said, served
 from tests.llamaindex_paths import ALL_PATHS, PATHS, decision_of, text_of
+from tests.loopback import Handler
 from tests.openai_server import OpenAIServer
 
 SOME_PATHS = pytest.mark.parametrize("path", ["chat", "achat", "stream_chat", "astream_chat_with_tools"])
@@ -189,7 +189,7 @@ class Slow(OpenAIServer):
         self._pause, self._first = pause, first
         super().__init__(answer)
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[Handler]:
         kind: Any = super()._handler()
 
         def event(handler: Any, data: dict[str, Any]) -> None:
