@@ -68,7 +68,7 @@ class Generating:
             if draft is not None:
                 return step, _drafted(draft, step.decision)
             model, kwargs = self._ready(step)
-            return step, _stamped(model._generate(self.call.input, **kwargs), step.decision)
+            return step, _stamped(_whole(model)._generate(self.call.input, **kwargs), step.decision)
 
         step, result = drive(self._turn(), self._deciding.ask, answer)
         step.receipt.done(self._usage(step, result.generations[0].message))
@@ -83,7 +83,7 @@ class Generating:
             if draft is not None:
                 return step, _drafted(draft, step.decision)
             model, kwargs = await self._aready(step)
-            return step, _stamped(await model._agenerate(self.call.input, **kwargs), step.decision)
+            return step, _stamped(await _whole(model)._agenerate(self.call.input, **kwargs), step.decision)
 
         step, result = await adrive(self._turn(), self._deciding.aask, answer)
         step.receipt.done(self._usage(step, result.generations[0].message))
@@ -100,7 +100,7 @@ class Generating:
             model, kwargs = self._ready(step)
             if _streams(model, "_stream"):
                 return step, *opened(model._stream(self.call.input, **kwargs), _speaks)
-            result = model._generate(self.call.input, **kwargs)
+            result = _whole(model)._generate(self.call.input, **kwargs)
             return step, *opened([_chunk(result.generations[0].message)], _speaks)
 
         step, opening, rest = drive(self._turn(), self._deciding.ask, answer)
@@ -124,7 +124,7 @@ class Generating:
             model, kwargs = await self._aready(step)
             if _streams(model, "_astream", "_stream"):
                 return step, *await aopened(model._astream(self.call.input, **kwargs), _speaks)
-            result = await model._agenerate(self.call.input, **kwargs)
+            result = await _whole(model)._agenerate(self.call.input, **kwargs)
             opening, _ = opened([_chunk(result.generations[0].message)], _speaks)
             return step, opening, nothing()
 
@@ -195,6 +195,11 @@ class Generating:
     def _usage(self, step: Answer, message: BaseMessage | None) -> Usage | None:
         model = chat_model_of(self.routing.model(step))
         return priced_usage(message, model) if message is not None else None
+
+
+def _whole(model: BaseChatModel) -> BaseChatModel:
+    """Return the model so that it generates a whole reply: one that streams by itself sends for a stream."""
+    return model.model_copy(update={"streaming": False}) if getattr(model, "streaming", False) else model
 
 
 class _Said:

@@ -152,6 +152,16 @@ class Capital(BaseModel):
     people: int
 
 
+@pytest.mark.parametrize("path", ["generate", "agenerate"])
+def test_an_edge_that_streams_by_itself_generates_too(servers: Servers, path: str) -> None:
+    edge = servers.model(servers.edge, streaming=True)
+    llm = ChatConfRoute(edge=edge, cloud=servers.model(servers.cloud), router=ConfidenceRouter(probe="brief"))
+    asked: Any = [[HumanMessage(ASK)]]
+    result = llm.generate(asked) if path == "generate" else asyncio.run(llm.agenerate(asked))
+    assert result.generations[0][0].text == EDGE_SAYS
+    assert (len(servers.edge.requests), len(servers.cloud.requests)) == (2, 0)
+
+
 @pytest.mark.parametrize("include_raw", [False, True])
 @pytest.mark.parametrize("path", ["invoke", "ainvoke", "stream"])
 def test_a_structured_look_is_the_output(servers: Servers, path: str, *, include_raw: bool) -> None:
