@@ -140,7 +140,7 @@ def write_files(folder: Path, page: str) -> None:
     if page == "how_it_works":
         trained_router().save(folder / "my-router")
     if page == "threshold":
-        log, router = DecisionLog(folder / "decisions.jsonl"), RouterInfo(name="entropy-brief", version="1")
+        log, router = DecisionLog(folder / "decisions.jsonl"), RouterInfo(name="entropy-discrete-brief-5", version="1")
         for s in scores[::2].tolist():
             route: Any = "cloud" if s >= 0.5 else "edge"
             told = RouteDecision(
@@ -260,6 +260,11 @@ def test_the_page_has_the_form_of_all(page: Path) -> None:
         assert 60 <= len(text.splitlines()) <= 200
     prose = [line for line in _CODE.sub("", text).splitlines() if not line.startswith("|")]
     assert max(map(len, prose)) <= 112
+
+
+@each_page
+def test_no_figure_is_missing(page: Path) -> None:
+    assert "<!--" not in page.read_text(encoding="utf-8")
 
 
 @each_page

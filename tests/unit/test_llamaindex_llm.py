@@ -98,7 +98,8 @@ def test_samples_are_set_and_the_reply_is_not(path: str) -> None:
     llm = pair(EntropyRouter(n_samples=3, probe="brief"), edge=[*AGREE, "edge replies"])
     assert text_of(PATHS[path](llm)) == "edge replies"
     settings = [(used["temperature"], used["max_tokens"]) for used in llm.edge.settings]  # type: ignore[attr-defined]  # the double's record
-    assert settings == [(1.0, 32)] * 3 + [(None, None)]
+    longest = 256 if "tools" in path else 32
+    assert settings == [(1.0, longest)] * 3 + [(None, None)]
     *probes, asked = [given if isinstance(given, str) else given[-1].content for given in llm.edge.seen]  # type: ignore[attr-defined]  # the same
     assert asked == "hi"
     assert probes == ["hi\nAnswer in as few words as possible."] * 3
