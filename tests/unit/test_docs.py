@@ -140,7 +140,10 @@ def write_files(folder: Path, page: str) -> None:
     if page == "how_it_works":
         trained_router().save(folder / "my-router")
     if page == "threshold":
-        log, router = DecisionLog(folder / "decisions.jsonl"), RouterInfo(name="entropy-discrete-brief-5", version="1")
+        log, router = (
+            DecisionLog(folder / "decisions.jsonl"),
+            RouterInfo(name="entropy-discrete-brief-5", version="1"),
+        )
         for s in scores[::2].tolist():
             route: Any = "cloud" if s >= 0.5 else "edge"
             told = RouteDecision(

@@ -58,7 +58,7 @@ async def test_the_responses_api_is_asked_without(
         samples = await drawn(way, sampler(model), logprobs=True)
         assert [(sample.text, sample.logprob) for sample in samples] == [("Paris", None)] * 3
     assert len(server.requests) == 6
-    assert habits_of(model).refused == {"logprobs"}
+    assert "logprobs" in habits_of(model).refused  # older clients refuse n as well
 
 
 def test_a_client_that_does_not_know_an_argument_is_asked_without() -> None:

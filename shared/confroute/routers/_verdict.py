@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 from confroute.decision import (
     Decided,
@@ -31,10 +31,8 @@ from confroute.routers.threshold import (
     Threshold,
     threshold_at,
 )
+from confroute.steps import adrive, drive
 from confroute.uncertainty.llm import judges_bill
-
-Step = TypeVar("Step")
-Answer = TypeVar("Answer")
 
 
 class ScoringRouter(Protocol):
@@ -161,32 +159,6 @@ def _billed(decided: Decided, bill: list[Usage | None]) -> Decided:
         return decided
     usage = decided.decision.usage + total_usage(bill)
     return replace(decided, decision=decided.decision.model_copy(update={"usage": usage}))
-
-
-def drive(steps: Generator[Step, Answer, Decided], act: Callable[[Step], Answer]) -> Decided:
-    """Carry steps out and return what they come to."""
-    answer: Any = None  # a generator's first send is None by its protocol
-    while True:
-        try:
-            step = steps.send(answer)
-        except StopIteration as end:
-            decided: Decided = end.value
-            return decided
-        answer = act(step)
-
-
-async def adrive(
-    steps: Generator[Step, Answer, Decided], act: Callable[[Step], Awaitable[Answer]]
-) -> Decided:
-    """Carry steps out and return what they come to."""
-    answer: Any = None  # as in drive
-    while True:
-        try:
-            step = steps.send(answer)
-        except StopIteration as end:
-            decided: Decided = end.value
-            return decided
-        answer = await act(step)
 
 
 def drawing_all(router: ScoringRouter) -> ScoringRouter:

@@ -17,14 +17,7 @@ from confroute.decision import (
     total_usage,
 )
 from confroute.errors import ConfigurationError
-from confroute.routers._verdict import (
-    ScoringRouter,
-    adrive,
-    drawing_all,
-    drive,
-    need_sampler,
-    score_of,
-)
+from confroute.routers._verdict import ScoringRouter, drawing_all, need_sampler, score_of
 from confroute.routers.threshold import (
     DEFAULT_THRESHOLD,
     CloudShare,
@@ -33,6 +26,7 @@ from confroute.routers.threshold import (
     note_score,
     threshold_at,
 )
+from confroute.steps import adrive, drive
 
 _INFO = RouterInfo(name="cascade", version="1")
 
