@@ -171,31 +171,56 @@ class CrossFit:
         return scores
 
 
+def _draft(clusters: Sequence[int]) -> int:
+    """Return the index of the first member of the largest cluster."""
+    return list(clusters).index(int(np.bincount(clusters).argmax()))
+
+
 def entropies(data: Path, judges: Sequence[tuple[str, Equivalence]], *, unseen_only: bool) -> list[str]:
-    """Return the table of AUROCs of the entropy for wrong answers on recorded samples."""
+    """Return the table of AUROCs of the entropy on recorded samples.
+
+    For the errors of the majority of a question's samples, and for those of the answer that would be handed out:
+    the first member of the largest cluster.
+    """
     rows = list(read(data / "samples/llama-13b_triviaqa_20x500.jsonl"))
     if unseen_only:
         trained = {r["question"].strip().casefold() for r in read(data / "questions/triviaqa.jsonl")}
         rows = [r for r in rows if r["question"].strip().casefold() not in trained or is_test(r["question"])]
-    wrong = np.array([r["n_correct"] * 2 < len(r["samples"]) for r in rows])
+    majority_wrong = np.array([r["n_correct"] * 2 < len(r["samples"]) for r in rows])
     groups = [r["question"] for r in rows]
     lines = [
-        f"### Entropy for wrong answers: n = {len(rows)} questions of 20 samples, {wrong.mean():.0%} wrong",
+        f"### Entropy for wrong answers: n = {len(rows)} questions of 20 samples",
         "",
-        "| judge | AUROC | difference to exact | clusters a question |", "|---|---|---|---|",
-    ]  # fmt: skip
+        (
+            f"For {majority_wrong.mean():.0%} of the questions the majority of the samples is wrong. Handed out "
+            "is one answer: the first of the largest cluster."
+        ),
+        "",
+        (
+            "| judge | AUROC, errors of the majority | difference to exact "
+            "| AUROC, errors of what is handed out | handed out and wrong | clusters a question |"
+        ),
+        "|---|---|---|---|---|---|",
+    ]
     base: Scores | None = None
     for name, judge in judges:
         clusters = cluster_many([(r["question"], r["samples"]) for r in rows], equivalence=judge)
         entropy = np.array([float(entropy_of(r["samples"], c)) for r, c in zip(rows, clusters, strict=True)])
         base = entropy if base is None else base
+        wrong = np.array(
+            [not r["sample_correct_alias"][_draft(c)] for r, c in zip(rows, clusters, strict=True)]
+        )
 
-        def measure(at: NDArray[np.intp], h: Scores = entropy, first: Scores = base) -> list[float]:
-            own = float(roc_auc_score(wrong[at], h[at]))
-            return [own, own - float(roc_auc_score(wrong[at], first[at]))]
+        def measure(
+            at: NDArray[np.intp], h: Scores = entropy, first: Scores = base, wrong: NDArray[np.bool_] = wrong
+        ) -> list[float]:
+            own = float(roc_auc_score(majority_wrong[at], h[at]))
+            change = own - float(roc_auc_score(majority_wrong[at], first[at]))
+            return [own, change, float(roc_auc_score(wrong[at], h[at]))]
 
         mean = np.mean([max(c) + 1 for c in clusters])
-        lines.append(f"| {name} | {show(intervals(measure, groups, len(rows)))} | {mean:.2f} |")
+        shown = show(intervals(measure, groups, len(rows)))
+        lines.append(f"| {name} | {shown} | {wrong.mean():.0%} | {mean:.2f} |")
         print(lines[-1], flush=True)
     return [*lines, ""]
 
