@@ -144,6 +144,10 @@ class _Draw:
         update = sampling_fields(
             fields, temperature=ask.temperature, max_tokens=ask.max_tokens, logprobs=ask.logprobs
         )
+        if ask.logprobs and getattr(self.model, "top_logprobs", None) == 0:
+            update["top_logprobs"] = (
+                1  # the client sends its 0, for which llama.cpp's server tells none at all
+            )
         nested = _nested_settings(self.model, ask)
         is_nested = _is_ollama(self.model) or hasattr(self.model, "generate_kwargs")
         if ask.temperature is not None and "temperature" not in fields and not is_nested:

@@ -56,8 +56,8 @@ _QUIET = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMER
 def main() -> None:
     """Which of two language models should answer this question?
 
-    A cheap edge model answers while it is sure; a question about which its own sampled answers disagree in
-    meaning goes to a costly cloud model.
+    A cheap edge model answers while it is sure; a question to which its answer is not probable enough, or to
+    which its further answers differ in meaning, goes to a costly cloud model.
 
     \b
     Models are named by strings:

@@ -41,19 +41,21 @@ def answer_logprob(told: Any, text: str) -> LogProb:
 
     Returns:
         The sum and the number of tokens. Both are unknown where the layout is another, a token's
-        log-probability is none, the reply is a thought without an end, or it holds a thought and the tokens
-        do not spell it, so that nobody can say where its answer begins.
+        log-probability is none, or the reply is a thought without an end. So they are where the tokens do not
+        spell the reply and it holds a thought, so that nobody can say where its answer begins, or is JSON,
+        which a server may have forced on the model after telling what it would have said.
     """
     tokens = _tokens(told)
     values = [token.get("logprob") for token in tokens]
     begin = answer_begins(text)
     if not values or begin is None or not all(_is_finite(value) for value in values):
         return _UNKNOWN
-    first = _first_token(_spelled(tokens), text[begin:].strip())
-    if first is None and begin > 0:
+    spelled, answer = _spelled(tokens), text[begin:].strip()
+    first = _first_token(spelled, answer)
+    if first is None and (begin > 0 or (spelled and answer.startswith(("{", "[")))):
         return _UNKNOWN
-    answer = [float(value) for value in values[first or 0 :] if value is not None]
-    return LogProb(sum(answer), len(answer)) if answer else _UNKNOWN
+    logprobs = [float(value) for value in values[first or 0 :] if value is not None]
+    return LogProb(sum(logprobs), len(logprobs)) if logprobs else _UNKNOWN
 
 
 def _tokens(told: Any) -> list[Mapping[str, Any]]:

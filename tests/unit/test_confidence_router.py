@@ -274,6 +274,17 @@ def calls(name: str, unread: str | None = None, **args: Any) -> Sample:
         (WITH_TOOLS, calls("write", unread='{"to": '), "calls 'write' with arguments that are no JSON"),
         (WITH_TOOLS, calls("write", text="late"), "arguments that do not fit: required"),
         (WITH_TOOLS, calls("write", to="Ada", copies="x"), "do not fit: properties/copies/type"),
+        (
+            WITH_TOOLS,
+            said('{"name": "write", "arguments": {"to": "Ada"}}', 0.99),
+            "writes the call of a tool",
+        ),
+        (WITH_TOOLS, said('```json\n[{"name": "wait", "parameters": {}}]\n```', 0.99), "writes the call"),
+        (
+            WITH_TOOLS,
+            said('<tool_call>\n{"function": {"name": "wait", "arguments": "{}"}}\n</tool_call>', 0.99),
+            "writes the call",
+        ),
         (WITH_SCHEMA, said("Jane Austen, 1815", 0.99), "is not the JSON that was asked for"),
         (WITH_SCHEMA, said('{"author": "Jane Austen"}', 0.99), "does not fit the schema that was asked for"),
     ],
@@ -292,6 +303,8 @@ def test_what_cannot_be_used_is_no_sure_answer(request_: RouteRequest, answer: S
         (WITH_TOOLS, calls("write", to="Ada", text="late", copies=1)),
         (WITH_TOOLS, calls("wait", anything=1)),  # its schema is unknown
         (WITH_TOOLS, said("To whom?", 0.99)),
+        (WITH_TOOLS, said('{"name": "Ada", "arguments": {}}', 0.99)),
+        (WITH_TOOLS, said('{"name": "write"}', 0.99)),
         (WITH_SCHEMA, said('```json\n{"author": "Jane Austen", "year": 1815}\n```', 0.99)),
         (RouteRequest.from_text("Which song?"), said("“I Can't Get No Satisfaction”", 0.99)),
     ],
@@ -411,6 +424,9 @@ def test_a_dial_keeps_its_scales_apart() -> None:
         ({"n_samples": -1}, "n_samples is -1: expected 0"),
         ({"probe": "long"}, "probe is 'long': expected 'full' or 'brief'"),
         ({"threshold": -0.1}, "threshold is -0.1"),
+        ({"threshold": 30}, "threshold is 30: expected a number from 0 to 2"),
+        ({"equivalence": "exact"}, "equivalence is 'exact': expected an object"),
+        ({"equivalence": ExactEquivalence}, "expected an object with name"),
     ],
 )
 def test_arguments_out_of_range(arguments: dict[str, Any], told: str) -> None:

@@ -197,7 +197,8 @@ def test_controls_from_a_config() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"route": "moon"}, {"threshold": -1}, {"budget": float("nan")}, {"private": "yes"}]
+    "bad",
+    [{"route": "moon"}, {"threshold": -1}, {"threshold": 30}, {"budget": float("nan")}, {"private": "yes"}],
 )
 def test_bad_controls(bad: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="expected"), confroute.control(**bad):

@@ -110,3 +110,5 @@ def test_a_router_that_is_none_is_refused() -> None:
     assert checked_router(router) is router
     with pytest.raises(ConfigurationError, match="router is a str: expected an object with decide"):
         checked_router("entropy")
+    with pytest.raises(ConfigurationError, match="router is the class ScriptedRouter: expected an object"):
+        checked_router(ScriptedRouter)

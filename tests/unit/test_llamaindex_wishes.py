@@ -57,6 +57,14 @@ def test_a_client_that_does_not_know_an_argument_is_asked_without() -> None:
     assert habits_of(model).refused == {"logprobs"}
 
 
+def test_the_fewest_alternatives_that_make_a_server_tell_log_probabilities_are_asked_for(
+    server: OpenAIServer,
+) -> None:
+    for mine, asked in ((0, 1), (3, 3)):
+        sampler(client(server, top_logprobs=mine)).sample(QUESTION, 1, logprobs=True)
+        assert (server.requests[-1]["logprobs"], server.requests[-1]["top_logprobs"]) == (True, asked)
+
+
 def test_an_argument_of_the_call_is_taken_back() -> None:
     class Strict(ScriptedLLM):
         @llm_chat_callback()

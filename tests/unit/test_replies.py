@@ -35,6 +35,12 @@ def told(*tokens: str | None, logprob: Any = -1.0) -> list[dict[str, Any]]:
         (told("So", "Paris", "?", "\n", "Paris", "<|im_end|>"), "Paris", (-2.0, 2)),  # one without tags
         (told("let", " me", "Paris"), "Paris", (-1.0, 1)),
         (told("let", " me", "Par"), "Paris", (-3.0, 3)),  # another text than the tokens spell
+        (told('{"a":', " 1}"), '{"a": 1}', (-2.0, 2)),
+        (
+            told("```", "json", '{"a":'),
+            '{"a": 1}',
+            UNKNOWN,
+        ),  # what was meant before a grammar forced the text
         (told("<think>", "hm"), "<think>hm", UNKNOWN),
         (told("Paris", logprob=None), "Paris", UNKNOWN),
         (told("Paris", logprob=float("nan")), "Paris", UNKNOWN),

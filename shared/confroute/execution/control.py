@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from confroute.decision import Route
 from confroute.errors import ConfigurationError
+from confroute.routers.threshold import HIGHEST_THRESHOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,10 @@ class Controls:
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and value >= 0):
                 raise ConfigurationError(f"{name} is {value!r}: expected a number of at least 0")
+        if self.threshold is not None and self.threshold > HIGHEST_THRESHOLD:
+            raise ConfigurationError(
+                f"threshold is {self.threshold!r}: expected at most {HIGHEST_THRESHOLD}; scores lie in [0, 1]"
+            )
         if not isinstance(self.private, bool):
             raise ConfigurationError(f"private is {self.private!r}: expected True or False")
         for name in ("reason", "query"):

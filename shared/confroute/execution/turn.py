@@ -157,10 +157,11 @@ def checked_router(router: Any, *, edge: str | None = None) -> Router:
     Raises:
         ConfigurationError: If it is none.
     """
-    if not isinstance(router, Router):
+    if isinstance(router, type) or not isinstance(router, Router):
+        told = f"the class {router.__name__}" if isinstance(router, type) else f"a {type(router).__name__}"
         raise ConfigurationError(
-            f"router is a {type(router).__name__}: expected an object with decide() and adecide(), such as "
-            "confroute.EntropyRouter()"
+            f"router is {told}: expected an object with decide() and adecide(), such as "
+            "confroute.ConfidenceRouter()"
         )
     check = getattr(router, "check_edge", None)
     if edge is not None and check is not None:

@@ -15,7 +15,7 @@ from confroute.errors import ConfigurationError
 from confroute.routers._verdict import Draws, verdict
 from confroute.routers.probing import Probe, ProbingRouter
 from confroute.routers.threshold import Threshold, check_threshold, note_score, threshold_at
-from confroute.uncertainty import Equivalence, default_equivalence
+from confroute.uncertainty import Equivalence, checked_equivalence
 from confroute.uncertainty.agreement import agreement
 from confroute.uncertainty.structure import problem_of
 
@@ -190,7 +190,7 @@ class ConfidenceRouter(ProbingRouter):
         self.n_samples = n_samples
         threshold = {} if threshold is None else threshold
         self.threshold: Threshold = check_threshold(threshold, _SCALES, "confidence-brief-4")
-        self.equivalence = equivalence if equivalence is not None else default_equivalence()
+        self.equivalence = checked_equivalence(equivalence)
         self._stops_early = True
 
     def drawing_all(self) -> Self:

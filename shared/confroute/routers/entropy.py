@@ -26,7 +26,7 @@ from confroute.uncertainty import (
     Equivalence,
     Estimator,
     SemanticEntropy,
-    default_equivalence,
+    checked_equivalence,
     semantic_entropy,
 )
 from confroute.uncertainty.structure import problem_of
@@ -135,7 +135,7 @@ class EntropyRouter(ProbingRouter):
             )
         self.n_samples = n_samples
         self.threshold: Threshold = check_threshold(threshold, _SCALES, "entropy-likelihood-brief-5")
-        self.equivalence = equivalence if equivalence is not None else default_equivalence()
+        self.equivalence = checked_equivalence(equivalence)
         self.temperature = temperature
         self.estimator = estimator
         self.adaptive = adaptive

@@ -17,6 +17,8 @@ FloatArray = NDArray[np.float64]
 DEFAULT_THRESHOLD = 0.5
 NOTHING_TO_CLOUD = 1.01
 """A threshold above every score."""
+HIGHEST_THRESHOLD = 2
+"""Anything above is no threshold, and may be a percentage."""
 
 _FEWEST = 20  # scores of a scale from which its quantile rules
 _NARROW = 1e-6  # an interval of less is one score
@@ -141,7 +143,7 @@ def check_threshold(threshold: Threshold, scales: str = ".+", such_as: str = "")
         such_as: One of these names.
 
     Raises:
-        ConfigurationError: If it is neither a finite number of at least 0, nor a mapping from scale to such
+        ConfigurationError: If it is neither a number from 0 to 2, nor a mapping from scale to such
             numbers, nor a `CloudShare`; or if it names a scale that the router does not have.
     """
     if isinstance(threshold, CloudShare):
@@ -272,11 +274,11 @@ def _warm(scores: Sequence[float]) -> FloatArray:
 
 
 def _checked(value: Any, name: str) -> float:
-    if not _is_number(value) or not 0 <= value < float("inf"):
+    if not _is_number(value) or not 0 <= value <= HIGHEST_THRESHOLD:
         raise ConfigurationError(
-            f"{name} is {value!r}: expected a finite number of at least 0, a mapping from scale to such "
-            "numbers, or a CloudShare; scores lie in [0, 1], so 0 sends everything to the cloud and anything "
-            "above 1 nothing"
+            f"{name} is {value!r}: expected a number from 0 to {HIGHEST_THRESHOLD}, a mapping from scale to "
+            "such numbers, or a CloudShare; scores lie in [0, 1], so 0 sends everything to the cloud and "
+            f"{NOTHING_TO_CLOUD} nothing"
         )
     return float(value)
 

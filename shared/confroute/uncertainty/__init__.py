@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from confroute.errors import ConfigurationError
 from confroute.uncertainty.cache import CachedEquivalence
 from confroute.uncertainty.clustering import cluster, cluster_many
 from confroute.uncertainty.embedding import EmbeddingEquivalence
@@ -29,6 +30,7 @@ __all__ = [
     "LearnedEquivalence",
     "NLIEquivalence",
     "SemanticEntropy",
+    "checked_equivalence",
     "cluster",
     "cluster_many",
     "declines",
@@ -43,3 +45,19 @@ __all__ = [
 def default_equivalence() -> Equivalence:
     """Return the equivalence that routers use unless told otherwise: the learned one that ships."""
     return LearnedEquivalence()
+
+
+def checked_equivalence(equivalence: Equivalence | None) -> Equivalence:
+    """Return the equivalence, or the default one where there is none.
+
+    Raises:
+        ConfigurationError: If it is none.
+    """
+    if equivalence is None:
+        return default_equivalence()
+    if isinstance(equivalence, type) or not isinstance(equivalence, Equivalence):
+        raise ConfigurationError(
+            f"equivalence is {equivalence!r}: expected an object with name, symmetric, threshold and "
+            "score(), such as confroute.uncertainty.ExactEquivalence()"
+        )
+    return equivalence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -50,8 +50,8 @@ def problem_of(sample: Sample, request: RouteRequest) -> str | None:
 
     Returns:
         A clause that goes on after "the edge's answer": it is empty, declines to answer, calls a tool that
-        is not bound, hands a tool what does not fit its schema, or is not the JSON that was asked for. None
-        where it can be used.
+        is not bound, hands a tool what does not fit its schema, writes a call as text, or is not the JSON
+        that was asked for. None where it can be used.
     """
     if sample.problem is not None:
         return sample.problem
@@ -66,7 +66,24 @@ def problem_of(sample: Sample, request: RouteRequest) -> str | None:
             return "is not the JSON that was asked for"
         misfit = _misfit(value, request.answer_schema)
         return None if misfit is None else f"does not fit the schema that was asked for: {misfit}"
+    if request.tools and _is_written_call(sample.text, request.tools):
+        return "writes the call of a tool as text"
     return "declines to answer" if is_refusal(sample.text, request.query) else None
+
+
+def _is_written_call(text: str, tools: Collection[str]) -> bool:
+    """Whether a text is the call of a tool, or a list of them, in a layout that models are taught."""
+    said = without_thought(text).strip().removeprefix("<tool_call>").removesuffix("</tool_call>")
+    told = asked_json(said)
+    for call in told if isinstance(told, list) else [told]:
+        inner = call.get("function", call) if isinstance(call, dict) else None
+        if (
+            isinstance(inner, dict)
+            and inner.get("name") in tools
+            and inner.keys() & {"arguments", "parameters"}
+        ):
+            return True
+    return False
 
 
 def _problem_of_call(call: ToolCall, request: RouteRequest) -> str | None:
