@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -89,7 +90,7 @@ class OpenAIServer(LoopbackServer):
                         choice |= answer
                         choice["message"] = {"role": "assistant", "content": "", **answer["message"]}
                     elif body.get("logprobs") and outer.logprob is not None:
-                        words = [{"token": word, "logprob": outer.logprob} for word in answer.split()]
+                        words = [{"token": word, "logprob": outer.logprob} for word in re.findall(r"\s*\S+", answer)]
                         choice["logprobs"] = {"content": words}
                     choices.append(choice)
                 counts = (7, sum(len(c["message"]["content"].split()) for c in choices))
