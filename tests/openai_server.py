@@ -90,8 +90,9 @@ class OpenAIServer(LoopbackServer):
                         choice |= answer
                         choice["message"] = {"role": "assistant", "content": "", **answer["message"]}
                     elif body.get("logprobs") and outer.logprob is not None:
-                        words = [{"token": word, "logprob": outer.logprob} for word in re.findall(r"\s*\S+", answer)]
-                        choice["logprobs"] = {"content": words}
+                        words = re.findall(r"\s*\S+", answer)
+                        tokens = [{"token": word, "logprob": outer.logprob} for word in words]
+                        choice["logprobs"] = {"content": tokens}
                     choices.append(choice)
                 counts = (7, sum(len(c["message"]["content"].split()) for c in choices))
                 return {

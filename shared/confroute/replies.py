@@ -52,7 +52,7 @@ def answer_logprob(told: Any, text: str) -> LogProb:
         return _UNKNOWN
     spelled, answer = _spelled(tokens), text[begin:].strip()
     first = _first_token(spelled, answer)
-    if first is None and (begin > 0 or (spelled and answer.startswith(("{", "[")))):
+    if first is None and (begin > 0 or (spelled and _is_other_json(_joined(spelled), answer))):
         return _UNKNOWN
     logprobs = [float(value) for value in values[first or 0 :] if value is not None]
     return LogProb(sum(logprobs), len(logprobs)) if logprobs else _UNKNOWN
@@ -101,6 +101,16 @@ def _first_token(spelled: Sequence[bytes], answer: str) -> int | None:
     target = len(whole[:begin].encode(errors="surrogateescape"))
     reached = itertools.accumulate(map(len, spelled))
     return next((i for i, end in enumerate(reached) if end > target), len(spelled))
+
+
+def _is_other_json(whole: str, answer: str) -> bool:
+    """Whether an answer is JSON and its tokens do not begin with the same value, be it written otherwise."""
+    if not answer.startswith(("{", "[")):
+        return False
+    try:
+        return bool(json.JSONDecoder().raw_decode(whole.lstrip())[0] != json.loads(answer))
+    except (ValueError, RecursionError):
+        return True
 
 
 def _joined(spelled: Sequence[bytes]) -> str:

@@ -36,6 +36,7 @@ def told(*tokens: str | None, logprob: Any = -1.0) -> list[dict[str, Any]]:
         (told("let", " me", "Paris"), "Paris", (-1.0, 1)),
         (told("let", " me", "Par"), "Paris", (-3.0, 3)),  # another text than the tokens spell
         (told('{"a":', " 1}"), '{"a": 1}', (-2.0, 2)),
+        (told('{"a":', " 1}", "<|im_end|>"), '{"a":1}', (-3.0, 3)),  # a client has read and written it
         (
             told("```", "json", '{"a":'),
             '{"a": 1}',
