@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import typing
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from langchain_core.caches import InMemoryCache
-from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
+from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.globals import set_llm_cache
 from langchain_core.language_models import BaseChatModel
 from langchain_core.load import dumps
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-from langchain_core.prompt_values import ChatPromptValue
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import ConfigurableField, RunnableWithFallbacks
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError
 
-from confroute import ConfidenceRouter, EntropyRouter
+from confroute import EntropyRouter
 from confroute.execution.accounts import SpendCap
 from confroute.testing import ScriptedRouter
 from langchain_confroute import ChatConfRoute, RunnableRouteDecision
@@ -45,89 +43,6 @@ def obliging(route: Any, **arguments: Any) -> ChatConfRoute:
 def search(query: str) -> str:
     """Search the library."""
     return query
-
-
-# Structured output
-
-
-@pytest.mark.parametrize("route", ["edge", "cloud"])
-@pytest.mark.parametrize("method", ["function_calling", "json_mode"])
-def test_structured_output_is_each_models_own(route: Any, method: str) -> None:
-    class Joke(BaseModel):
-        setup: str
-        punchline: str
-
-    runs, usage = Recorder(), UsageMetadataCallbackHandler()
-    llm = obliging(route).with_structured_output(Joke, method=method)
-    assert isinstance(llm.invoke("A joke?", {"callbacks": [runs, usage]}), Joke)
-    assert list(usage.usage_metadata) == [f"{route}-model"]
-    options = runs.chat_starts[0]["invocation_params"]
-    assert ("tools" in options) == (method == "function_calling")
-    ((_, event),) = runs.events
-    assert event["route"] == route
-
-
-@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-def test_with_include_raw_the_decision_is_on_raw(way: str) -> None:
-    llm = obliging("cloud").with_structured_output(Book, include_raw=True)
-    found: Any = llm.invoke("Which?") if way == "invoke" else asyncio.run(llm.ainvoke("Which?"))
-    assert isinstance(found["parsed"], Book)
-    assert decision_of(found["raw"]).route == "cloud"
-
-
-async def test_a_structured_look_is_read_within_its_run_while_the_event_loop_goes_on() -> None:
-    loop = asyncio.get_running_loop()
-    went_on: list[bool] = []
-    tags: list[list[str]] = []
-
-    class Noticing(BaseModel):
-        title: str
-
-        @field_validator("title")
-        @classmethod
-        def notice(cls, title: str) -> str:
-            turned = threading.Event()
-            loop.call_soon_threadsafe(turned.set)
-            went_on.append(turned.wait(2))
-            return title
-
-    class Parsers(BaseCallbackHandler):
-        def on_chain_start(self, *arguments: Any, **told: Any) -> None:
-            if told.get("run_type") == "parser":
-                tags.append(told["tags"])
-
-    edge, cloud = Obliging(model="edge-model"), Obliging(model="cloud-model")
-    llm: Any = ChatConfRoute(edge=edge, cloud=cloud, router=ConfidenceRouter(n_samples=0, threshold=1.01))
-    structured, config = llm.with_structured_output(Noticing), {"callbacks": [Parsers()]}
-    assert isinstance(await structured.ainvoke("Which?", config), Noticing)
-    assert isinstance(await asyncio.to_thread(structured.invoke, "Which?", config), Noticing)
-    assert went_on == [True, True]
-    assert [SAMPLE_TAG in told for told in tags] == [True, True]
-
-
-@pytest.mark.parametrize(
-    "given",
-    ["Here: Which?", [("user", "Here: Which?")], ChatPromptValue(messages=[HumanMessage("Here: Which?")])],
-)
-def test_the_question_of_a_structured_output_is_found_in_messages_whatever_is_given(given: Any) -> None:
-    router = ScriptedRouter("edge")
-    edge, cloud = Obliging(model="edge-model"), Obliging(model="cloud-model")
-    llm = ChatConfRoute(
-        edge=edge, cloud=cloud, router=router, query=lambda messages: messages[-1].text.removeprefix("Here: ")
-    )
-    llm.with_structured_output(Book).invoke(given)
-    assert [request.query for request in router.requests] == ["Which?"]
-
-
-def test_structured_output_counts_in_the_same_accounts() -> None:
-    llm = obliging("cloud")
-    llm.with_structured_output(Book).invoke("Which?")
-    llm.bind_tools([search]).invoke("Find it.")
-    llm.invoke("hi")
-    assert (llm.stats.calls, llm.stats.cloud_calls) == (3, 3)
-
-
-# Fallbacks, retries, settings
 
 
 def test_return_annotations_are_there_at_run_time() -> None:  # LangChain reads them to rebind fallbacks
