@@ -97,6 +97,16 @@ def test_a_failing_router(request_: RouteRequest, on_error: OnError, route: str)
     assert decision.fallback_from not in (None, route)
 
 
+@pytest.mark.parametrize(("error", "is_bug"), [(ConnectionError("down"), False), (KeyError("x"), True)])
+def test_the_log_holds_a_traceback_where_it_helps(
+    error: Exception, is_bug: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    routed("edge", fails(), error=error)
+    (line,) = caplog.records
+    assert type(error).__name__ in line.getMessage()
+    assert bool(line.exc_info) == is_bug
+
+
 def test_a_failing_router_can_raise() -> None:
     with pytest.raises(RuntimeError, match="no samples"):
         routed("edge", fails(), on_error="raise", error=RuntimeError("no samples"))

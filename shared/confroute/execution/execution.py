@@ -319,7 +319,10 @@ class Execution:
     def _without_router(self, request: RouteRequest, error: Exception) -> RouteDecision:
         if isinstance(error, ConfigurationError) or self.on_error == "raise":
             raise error
-        logger.warning("The router failed, so the %s answers.", self.on_error, exc_info=error)
+        bug = (
+            error if failure_of(error) is Failure.OTHER else None
+        )  # of a model that is down the line says all
+        logger.warning("The router failed, so the %s answers: %s", self.on_error, _told(error), exc_info=bug)
         route: Route = "edge" if self.on_error == "edge" else "cloud"
         return RouteDecision(
             route=route,
