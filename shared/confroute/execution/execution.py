@@ -319,9 +319,7 @@ class Execution:
     def _without_router(self, request: RouteRequest, error: Exception) -> RouteDecision:
         if isinstance(error, ConfigurationError) or self.on_error == "raise":
             raise error
-        bug = (
-            error if failure_of(error) is Failure.OTHER else None
-        )  # of a model that is down the line says all
+        bug = error if failure_of(error) is Failure.OTHER else None  # a model that is down needs no traceback
         logger.warning("The router failed, so the %s answers: %s", self.on_error, _told(error), exc_info=bug)
         route: Route = "edge" if self.on_error == "edge" else "cloud"
         return RouteDecision(
