@@ -145,9 +145,7 @@ class _Draw:
             fields, temperature=ask.temperature, max_tokens=ask.max_tokens, logprobs=ask.logprobs
         )
         if ask.logprobs and getattr(self.model, "top_logprobs", None) == 0:
-            update["top_logprobs"] = (
-                1  # the client sends its 0, for which llama.cpp's server tells none at all
-            )
+            update["top_logprobs"] = 1  # for the client's own 0, llama.cpp's server tells none at all
         nested = _nested_settings(self.model, ask)
         is_nested = _is_ollama(self.model) or hasattr(self.model, "generate_kwargs")
         if ask.temperature is not None and "temperature" not in fields and not is_nested:

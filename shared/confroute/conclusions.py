@@ -78,7 +78,7 @@ _WORKS = re.compile(  # a calculation, or a sentence that concludes
 
 
 def concluded(said: str, question: str = "") -> str | None:
-    """Return what a reply without its thought comes to.
+    r"""Return what a reply without its thought comes to.
 
     That is, in this order: what stands in ``\boxed{}``; a last line ``#### 42``; the letter that is chosen
     where the question has lettered options; what "the answer is"; and, where the question asks for a number,

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from confroute.calibration.result import WRONG_BY, Calibration, RiskBound, Target, WrongBy
 from confroute.calibration.risk import (
-    NOTHING_TO_CLOUD,
     START,
     check_risk,
     fixed_sequence,
@@ -24,6 +23,7 @@ from confroute.errors import ConfigurationError
 from confroute.evaluation import Costs, Interval, RoutingCurve
 from confroute.evaluation.bootstrap import interval_of
 from confroute.evaluation.ranking import FloatArray, column, resampled_counts
+from confroute.routers.threshold import NOTHING_TO_CLOUD
 
 _SAME = 9  # decimals: scores that differ by less are tied
 _PLACING = 5  # one in so many questions places the grid where no reference scores are given

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from confroute.calibration.cascade_result import CascadeCalibration, Policy
-from confroute.calibration.risk import NOTHING_TO_CLOUD
 from confroute.errors import ConfigurationError
 from confroute.evaluation import Interval
 from confroute.evaluation.bootstrap import interval_of
 from confroute.evaluation.ranking import FloatArray, column, resampled_counts
+from confroute.routers.threshold import NOTHING_TO_CLOUD
 
 _STEPS = 50  # quantiles of each score, at most
 _PER_STEP = 20  # questions between two quantiles, at least: a finer grid fits noise

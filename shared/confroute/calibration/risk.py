@@ -17,9 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from confroute.errors import ConfigurationError, require
 from confroute.evaluation import Interval
 from confroute.evaluation.ranking import FloatArray, column
-
-NOTHING_TO_CLOUD = 1.01
-"""A threshold above every score."""
+from confroute.routers.threshold import NOTHING_TO_CLOUD
 
 GRID_POINTS = 25
 

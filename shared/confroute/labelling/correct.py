@@ -24,9 +24,8 @@ def is_right(answer: str, gold: Sequence[str], question: str = "") -> bool | Non
     """Whether an answer matches one of the gold answers.
 
     Read is what of the reply is its answer, see `confroute.answers`. It matches where both have one canonical
-    form. Otherwise, a choice question is answered wrongly; a gold
-    number must be the last number of the answer; any other gold text must stand in the answer as whole
-    words.
+    form. Otherwise, a choice question is answered wrongly; a gold number must be the last number of the
+    answer; any other gold text must stand in the answer as whole words.
 
     Args:
         answer: The model's answer.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from confroute.decision import Route
 
-_CLOSE = 1e-9  # closer to the threshold than this, rounding could decide: read as not settled
+CLOSE = 1e-9  # closer to the threshold than this, rounding could decide: read as not settled
 
 
 def reachable(masses: Sequence[float], remaining: int, *, weighted: bool) -> tuple[float, float]:
@@ -83,9 +83,9 @@ class SureStopping:
     def _settled(self, masses: Sequence[float], remaining: int, *, weighted: bool) -> Route | None:
         least, greatest = reachable(masses, remaining, weighted=weighted)
         scale = math.log(self.n_samples)
-        if least / scale >= self.threshold + _CLOSE:
+        if least / scale >= self.threshold + CLOSE:
             return "cloud"
-        return "edge" if greatest / scale < self.threshold - _CLOSE else None
+        return "edge" if greatest / scale < self.threshold - CLOSE else None
 
     def _fewest(self, sizes: Sequence[int]) -> int:
         """Return the smallest draw that could settle it: all samples agreeing, or all differing."""

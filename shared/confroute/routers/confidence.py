@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 from confroute.answers import conclusion_of, is_unconcluded, without_thought
 from confroute.decision import Decided, RouteRequest, RouterInfo, Sample
 from confroute.errors import ConfigurationError
+from confroute.routers._stopping import CLOSE
 from confroute.routers._verdict import Draws, verdict
 from confroute.routers.probing import Probe, ProbingRouter
 from confroute.routers.threshold import Threshold, check_threshold, note_score, threshold_at
@@ -23,9 +24,7 @@ logger = logging.getLogger(__name__)
 
 _VERSION = "1"
 _LONG_TOKENS = 64  # of a full look: more than a few sentences
-
 _CHARS_PER_TOKEN = 4  # of English text, where the model does not count its tokens
-_CLOSE = 1e-9  # closer to the threshold than this, rounding could decide: read as not settled
 _INSTEAD = 4  # further answers where none were asked for, but the model tells no probability
 
 Kind = Literal["confidence", "worked", "agreement"]
@@ -285,7 +284,7 @@ def _warn_of(model: str) -> None:
 
 
 def _is_settled(low: float, high: float, threshold: float) -> bool:
-    return low == high or threshold <= 0 or low >= threshold + _CLOSE or high < threshold - _CLOSE
+    return low == high or threshold <= 0 or low >= threshold + CLOSE or high < threshold - CLOSE
 
 
 def _is_long(answer: Sample, request: RouteRequest) -> bool:
